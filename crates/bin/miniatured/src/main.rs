@@ -1,0 +1,3 @@
+//! The processes of the cluster in miniature.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The one driver of every daemon: event loop, logging, privileges, flight recorder.

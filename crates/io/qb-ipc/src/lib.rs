@@ -1,0 +1,1 @@
+//! The IPC of libqb, server and client, over sockets and shared memory.

@@ -1,0 +1,1 @@
+//! Oracles over the observation schema, for the simulator and for real nodes.

@@ -1,0 +1,1 @@
+//! Simulated nodes, network, disks and time, all from one seed.

@@ -1,0 +1,3 @@
+//! The project's own commands: test, check, tidy, sim, lab, bench, demo, dist.
+
+fn main() {}
