@@ -58,6 +58,25 @@ pub trait Core {
     }
 }
 
+/// What a campaign asks a core for, to say which states and timers it reached.
+pub trait Inspect {
+    /// Every state by name.
+    fn states() -> &'static [&'static str]
+    where
+        Self: Sized;
+
+    /// Every timer by name.
+    fn timers() -> Vec<&'static str>
+    where
+        Self: Sized;
+
+    /// The state it is in.
+    fn state(&self) -> &'static str;
+
+    /// The timer that fired last, if one has.
+    fn last_timer(&self) -> Option<&'static str>;
+}
+
 /// Feeds one input and drains, by the driver's rules: due deadlines first.
 ///
 /// For tests and for `replay`; the real drivers interleave their own work
