@@ -14,20 +14,8 @@ mod text;
 
 use std::collections::BTreeSet;
 
+pub use ha_types::{Node, RingId};
 pub use text::ParseError;
-
-/// A cluster node by its number (`nodeid`), from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Node(pub u32);
-
-/// Identity of a membership: who formed it, and a number that only grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RingId {
-    /// Grows with every membership that a node installs.
-    pub seq: u64,
-    /// The ring's representative.
-    pub rep: Node,
-}
 
 /// One thing that happened, where and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
