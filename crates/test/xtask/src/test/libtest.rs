@@ -70,8 +70,10 @@ pub(super) fn run_doc_tests(
     let mut command = workspace.cargo();
     command.args(["test", "--quiet", "--locked", "--workspace", "--doc", "--no-fail-fast"]);
     command.args(["--", "--format=pretty"]);
+    let start = Instant::now();
     let (status, transcript) = watch(&mut command, false)?;
     let mut totals = transcript.totals(status, 0);
+    println!("    examples: {totals} in {:.1} s", start.elapsed().as_secs_f32());
     for test in &transcript.ignored {
         judge_skipped("doc", test, allowed, &mut totals);
     }
@@ -145,8 +147,8 @@ impl Transcript {
             }
             return end.starts_with("FAILED");
         }
-        let is_boilerplate = line.starts_with("running ") || line.trim().is_empty();
-        !is_boilerplate
+        let boilerplate = ["running ", "all doctests ran in"];
+        !line.trim().is_empty() && boilerplate.iter().all(|start| !line.starts_with(start))
     }
 
     /// The totals: what was counted, and what was expected and did not come.

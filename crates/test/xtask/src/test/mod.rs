@@ -43,8 +43,7 @@ struct Tier {
 
 const TIERS: &[Tier] = &[
     Tier { name: "check", what: "formatting, lints, structure, licences", run: check_tier },
-    Tier { name: "unit", what: "one rule each, and transcripts", run: unit_tier },
-    Tier { name: "doc", what: "the examples in documentation", run: doc_tier },
+    Tier { name: "unit", what: "one rule each, transcripts, examples", run: unit_tier },
     Tier { name: "interop", what: "against the C library of the reference", run: interop_tier },
     Tier { name: "dist", what: "the files of the packages", run: dist_tier },
     Tier { name: "simulation", what: "seeds, determinism, mutants", run: simulation_tier },
@@ -172,14 +171,13 @@ fn check_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
     Ok(check::steps(context.workspace))
 }
 
-/// Everything but the integration tests that need the reference's packages.
+/// Everything but the integration tests that need the reference's packages,
+/// and the examples in documentation.
 fn unit_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
     let is_unit = |binary: &Binary| !is_interop(binary) && !is_lab(binary);
-    context.run_binaries(is_unit, &libtest::Plan::default())
-}
-
-fn doc_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
-    libtest::run_doc_tests(context.workspace, &context.allowed)
+    let mut totals = context.run_binaries(is_unit, &libtest::Plan::default())?;
+    totals += libtest::run_doc_tests(context.workspace, &context.allowed)?;
+    Ok(totals)
 }
 
 fn interop_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
@@ -232,9 +230,9 @@ mod tests {
 
     #[test]
     fn tiers_are_chosen_by_name() {
-        let chosen = parse(&["--only", "unit,lab", "--only=doc", "--no-setup"]).unwrap();
-        assert_eq!(chosen.only, ["unit", "lab", "doc"]);
-        assert!(chosen.no_setup && chosen.wants("doc") && !chosen.wants("check"));
+        let chosen = parse(&["--only", "unit,lab", "--only=dist", "--no-setup"]).unwrap();
+        assert_eq!(chosen.only, ["unit", "lab", "dist"]);
+        assert!(chosen.no_setup && chosen.wants("dist") && !chosen.wants("check"));
         assert!(parse(&[]).unwrap().wants("check"));
     }
 

@@ -1,6 +1,6 @@
 //! Requirements: docs/spec/*.md name them, code and tests cite them, and each
-//! one marked *safety* names the function that enforces it, which carries two
-//! mutants: one removes the rule, one weakens it.
+//! one marked *safety* names the function that enforces it, which has two mutants
+//! in it or beside it in its file: one removes the rule, one weakens it.
 //!
 //! A requirement is a paragraph that begins with `**ID**`, an id being capitals
 //! and a number (`MIN-2`); a safety requirement goes on with
@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::scan::{line_of, words};
+use super::scan::{Function, line_of, words};
 use super::{Finding, Tree};
 
 const RULE: &str = "spec";
@@ -133,23 +133,20 @@ fn unguarded(tree: &Tree, requirement: &Requirement, mutants: &[Mutant]) -> Vec<
         );
         return findings;
     }
-    let mut bodies = Vec::new();
+    let mut files = BTreeSet::new();
     for name in enforcers {
-        let places = bodies_of(tree, name);
+        let places = files_with(tree, name);
         if places.is_empty() {
             say(format!("{id} names {name}, which no crate has"), "name the function as it is now");
         }
-        bodies.extend(places);
+        files.extend(places);
     }
     for kind in MUTANTS {
         let name = format!("{id}/{kind}");
-        let is_in = |m: &Mutant, (path, start, end): &(String, usize, usize)| {
-            m.path == *path && (*start..*end).contains(&m.offset)
-        };
         let mut planted = mutants.iter().filter(|mutant| mutant.name == name);
-        if !planted.any(|mutant| bodies.iter().any(|body| is_in(mutant, body))) {
+        if !planted.any(|mutant| files.contains(&mutant.path)) {
             say(
-                format!("{id} has no mutant {name:?} in {}", enforcers.join(", ")),
+                format!("{id} has no mutant {name:?} beside {}", enforcers.join(", ")),
                 "ask `mutant::active` for it where the function enforces the rule",
             );
         }
@@ -157,18 +154,18 @@ fn unguarded(tree: &Tree, requirement: &Requirement, mutants: &[Mutant]) -> Vec<
     findings
 }
 
-/// Where functions with the end of this path stand: file, start, end.
-fn bodies_of(tree: &Tree, name: &str) -> Vec<(String, usize, usize)> {
+/// The files that have a function whose path ends like this.
+fn files_with(tree: &Tree, name: &str) -> BTreeSet<String> {
     let wanted: Vec<&str> = name.split("::").collect();
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     for (path, source) in &tree.sources {
         let modules = module_path(tree, path);
-        for function in &source.functions {
-            let whole: Vec<&str> =
-                modules.iter().chain(&function.path).map(String::as_str).collect();
-            if whole.ends_with(&wanted) {
-                found.push((path.clone(), function.start, function.end));
-            }
+        let is_wanted = |function: &Function| {
+            let whole = modules.iter().chain(&function.path).map(String::as_str);
+            whole.collect::<Vec<&str>>().ends_with(&wanted)
+        };
+        if source.functions.iter().any(is_wanted) {
+            found.insert(path.clone());
         }
     }
     found

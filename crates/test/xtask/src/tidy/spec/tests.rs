@@ -53,8 +53,8 @@ fn a_function_that_is_not_there_is_found() {
         found("**RING-1** (safety; enforced by `ring::is_quorate`): text", GUARDED),
         [
             "docs/spec/ring.md:1: RING-1 names ring::is_quorate, which no crate has",
-            "docs/spec/ring.md:1: RING-1 has no mutant \"RING-1/remove\" in ring::is_quorate",
-            "docs/spec/ring.md:1: RING-1 has no mutant \"RING-1/weaken\" in ring::is_quorate"
+            "docs/spec/ring.md:1: RING-1 has no mutant \"RING-1/remove\" beside ring::is_quorate",
+            "docs/spec/ring.md:1: RING-1 has no mutant \"RING-1/weaken\" beside ring::is_quorate"
         ]
     );
     let silent = found("**RING-1** (safety): text", GUARDED);
@@ -70,12 +70,19 @@ fn a_function_that_is_not_there_is_found() {
 fn a_missing_mutant_is_found_also_when_it_stands_elsewhere_or_in_a_comment() {
     let spec = "**RING-1** (safety; enforced by `View::is_quorate`): text";
     let expected =
-        ["docs/spec/ring.md:1: RING-1 has no mutant \"RING-1/weaken\" in View::is_quorate"];
-    let elsewhere = "impl View { fn is_quorate() { mutant::active(\"RING-1/remove\"); } }
-        fn other() { mutant::active(\"RING-1/weaken\"); }";
-    assert_eq!(found(spec, elsewhere), expected);
-    let comment = "impl View { fn is_quorate() { mutant::active(\"RING-1/remove\"); // mutant::active(\"RING-1/weaken\")\n } }";
-    assert_eq!(found(spec, comment), expected);
+        ["docs/spec/ring.md:1: RING-1 has no mutant \"RING-1/weaken\" beside View::is_quorate"];
+    let half = "impl View { fn is_quorate() { mutant::active(\"RING-1/remove\"); } }";
+    let mut tree = with(spec, half);
+    tree.add(
+        "crates/core/ring/src/vote.rs",
+        "fn f() { mutant::active(\"RING-1/weaken\"); }".into(),
+    );
+    assert_eq!(said(&check(&tree)), expected);
+    assert_eq!(found(spec, &format!("{half}\n// mutant::active(\"RING-1/weaken\")")), expected);
+    assert_eq!(
+        found(spec, &format!("{half}\nfn f() {{ mutant::active(\"RING-1/weaken\") }}")),
+        [""; 0]
+    );
 }
 
 #[test]
