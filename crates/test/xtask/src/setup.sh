@@ -4,7 +4,8 @@
 #
 # A policy-rc.d that refuses everything stands while dpkg works; what was there
 # before comes back, also after an interruption. Units of packages that were not
-# installed before are disabled, so that the next boot starts no cluster.
+# there before, dependencies included, are disabled, so that the next boot starts
+# no cluster.
 set -eu
 policy=/usr/sbin/policy-rc.d
 mark='# systole: nothing starts while packages for tests are installed'
@@ -36,15 +37,24 @@ apt() {
         -o Acquire::Retries=3 "$@"
 }
 
+installed() {
+    dpkg-query -W -f='${Package} ${db:Status-Status}\n' | sed -n 's/ installed$//p' | sort
+}
+
+before=$(mktemp)
+installed >"$before"
 # Lists that are old name packages that the mirror has no more: try, then update.
 if ! apt install --no-install-recommends "$@"; then
     apt update
     apt install --no-install-recommends "$@"
 fi
+added=$(installed | comm -13 "$before" - | grep -Ev '^(systemd|dbus|udev)' || true)
+rm -f "$before"
 
 if command -v systemctl >/dev/null; then
-    for package in "$@"; do
-        dpkg-query -L "$package" | sed -n 's,^\(/usr\)\?/lib/systemd/system/\([^/@]*\.\(service\|socket\|timer\)\)$,\2,p' |
+    for package in $added; do
+        dpkg-query -L "$package" |
+            sed -n 's,^\(/usr\)\?/lib/systemd/system/\([^/@]*\.\(service\|socket\|timer\)\)$,\2,p' |
             while read -r unit; do
                 systemctl disable "$unit" >/dev/null 2>&1 || true
             done
