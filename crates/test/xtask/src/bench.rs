@@ -40,7 +40,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure>
 
 fn ipc_bench(workspace: &Workspace, args: &[String]) -> Command {
     let mut command = workspace.cargo();
-    command.args(["run", "--quiet", "--locked", "--release", "--package", "qb-ipc"]);
+    command.args(["run", "--locked", "--release", "--package", "qb-ipc"]);
     command.args(["--example", "ipc_bench", "--"]).args(args);
     command
 }

@@ -77,7 +77,6 @@ fn rustfmt(workspace: &Workspace) -> Outcome {
 fn clippy(workspace: &Workspace) -> Outcome {
     outcome(run_program(workspace.cargo().args([
         "clippy",
-        "--quiet",
         "--locked",
         "--workspace",
         "--all-targets",

@@ -21,7 +21,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure>
 pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<Command, Failure> {
     let tree = dist::lay_out_for_tests(workspace)?;
     let mut command = workspace.cargo();
-    command.args(["run", "--quiet", "--locked", "--package", "lab", "--bin", "lab", "--"]);
+    command.args(["run", "--locked", "--package", "lab", "--bin", "lab", "--"]);
     command.args(args).env(DIST_VARIABLE, tree);
     Ok(command)
 }

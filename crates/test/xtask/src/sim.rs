@@ -17,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure>
 /// only be switched on where it was compiled in.
 pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Command {
     let mut command = workspace.cargo();
-    command.args(["run", "--quiet", "--locked", "--release", "--package", "world", "--bin", "sim"]);
+    command.args(["run", "--locked", "--release", "--package", "world", "--bin", "sim"]);
     if args
         .iter()
         .any(|arg| arg == "--mutants" || arg.starts_with("--mutant=") || arg == "--mutant")

@@ -85,6 +85,14 @@ fn every_difference_is_named() {
             "/usr/daemon: no GNU build id",
         ),
         (
+            "mutant",
+            |tree| {
+                let program = [planted(&[1]), b"no /remove here MIN-2/weaken".to_vec()].concat();
+                fs::write(tree.join("usr/daemon"), program).unwrap();
+            },
+            "/usr/daemon: was built with the mutant MIN-2/weaken",
+        ),
+        (
             "link",
             |tree| {
                 fs::remove_file(tree.join("usr/daemon")).unwrap();

@@ -53,7 +53,7 @@ pub(super) fn build(workspace: &Workspace) -> Result<Vec<Binary>, Failure> {
     let messages = capture(
         workspace
             .cargo()
-            .args(["test", "--quiet", "--locked", "--workspace", "--lib", "--bins", "--tests"])
+            .args(["test", "--locked", "--workspace", "--lib", "--bins", "--tests"])
             .args(["--no-run", "--message-format=json-render-diagnostics"])
             .stderr(Stdio::inherit()),
     )?;

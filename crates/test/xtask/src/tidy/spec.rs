@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::scan::{Function, line_of, words};
 use super::{Finding, Tree};
 
-const RULE: &str = "spec";
+const RULE: &str = "requirements";
 
 /// The mutants that a safety requirement has.
 const MUTANTS: &[&str] = &["remove", "weaken"];
