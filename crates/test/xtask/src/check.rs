@@ -128,14 +128,18 @@ fn shell_scripts(workspace: &Workspace) -> Result<Vec<PathBuf>, Failure> {
     let listed = crate::run::capture(&mut git)?;
     let files = listed.lines().map(|path| workspace.root.join(path));
     let is_script = |path: &PathBuf| {
-        std::fs::read_to_string(path).is_ok_and(|text| {
-            let first = text.lines().next().unwrap_or_default();
-            first.starts_with("#!") && (first.ends_with("sh") || first.contains("/sh "))
-        })
+        std::fs::read_to_string(path)
+            .is_ok_and(|text| is_shell(text.lines().next().unwrap_or_default()))
     };
     let mut scripts: Vec<PathBuf> = files.filter(is_script).collect();
     scripts.sort();
     Ok(scripts)
+}
+
+/// Whether a first line names a shell that shellcheck knows.
+fn is_shell(first: &str) -> bool {
+    let program = first.strip_prefix("#!").unwrap_or_default();
+    program.split(['/', ' ']).any(|word| matches!(word, "sh" | "bash" | "dash" | "ksh"))
 }
 
 fn rustdoc(workspace: &Workspace) -> Outcome {
@@ -149,4 +153,19 @@ fn rustdoc(workspace: &Workspace) -> Outcome {
         "--document-private-items",
     ]);
     outcome(run_program(command.env("RUSTDOCFLAGS", "-D warnings")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_scripts_are_known_by_their_first_line() {
+        for first in ["#!/bin/sh", "#! /bin/sh -e", "#!/usr/bin/env bash", "#!/bin/dash"] {
+            assert!(is_shell(first), "{first}");
+        }
+        for first in ["#!/usr/bin/python3", "# /bin/sh", "#![allow(dead_code)]", ""] {
+            assert!(!is_shell(first), "{first}");
+        }
+    }
 }

@@ -40,6 +40,9 @@ const PACKAGES: &[(&str, &str)] = &[
 /// The release of cargo-deny that deny.toml is written for.
 const CARGO_DENY: &str = "0.20.2";
 
+/// What still runs on a machine that cannot be set up.
+const WITHOUT: &str = "`cargo xtask test --no-setup --only unit` needs none of them";
+
 /// `cargo xtask setup`
 ///
 /// # Errors
@@ -57,7 +60,8 @@ pub(crate) fn packages() -> Result<(), Failure> {
     if find_program("dpkg-query").is_none() {
         return Err(Failure::new(format!(
             "this is not Debian (there is no dpkg-query): the lab and the interop tests use the \
-             packages of Debian 12: {}. Run the tests on Debian 12, or in a container of it",
+             packages of Debian 12: {}. Run the tests on Debian 12, or in a container of it; \
+             {WITHOUT}",
             names(PACKAGES.iter().map(|(name, _)| *name))
         )));
     }
@@ -73,7 +77,7 @@ pub(crate) fn packages() -> Result<(), Failure> {
     if !is_root() {
         return Err(Failure::new(format!(
             "packages are missing and only root can install them: {wanted}. Run \
-             `sudo apt-get install --no-install-recommends {wanted}`, or this command as root"
+             `sudo apt-get install --no-install-recommends {wanted}`, or this command as root; {WITHOUT}"
         )));
     }
     install(&missing)

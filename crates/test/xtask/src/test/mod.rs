@@ -11,6 +11,7 @@ mod libtest;
 pub(crate) mod report;
 mod skips;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -29,16 +30,16 @@ struct Context<'a> {
     workspace: &'a Workspace,
     allowed: AllowedSkips,
     /// The test binaries, built when the first tier asks for them.
-    binaries: Option<Vec<Binary>>,
+    binaries: OnceCell<Result<Vec<Binary>, Failure>>,
     /// The tree of `dist`, laid out when the first tier asks for it.
-    tree: Option<PathBuf>,
+    tree: OnceCell<Result<PathBuf, Failure>>,
 }
 
 /// A tier of tests.
 struct Tier {
     name: &'static str,
     what: &'static str,
-    run: fn(&mut Context<'_>) -> Result<Totals, Failure>,
+    run: fn(&Context<'_>) -> Result<Totals, Failure>,
 }
 
 const TIERS: &[Tier] = &[
@@ -75,12 +76,12 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure>
         setup::run(workspace, &[])?;
     }
     let allowed = AllowedSkips::read(&workspace.root.join(ALLOWED_SKIPS))?;
-    let mut context = Context { workspace, allowed, binaries: None, tree: None };
+    let context = Context::new(workspace, allowed);
     let mut report = Report::default();
     for tier in TIERS.iter().filter(|tier| options.wants(tier.name)) {
         println!("\n=== {}: {}", tier.name, tier.what);
         let start = Instant::now();
-        let totals = run_tier(tier, &mut context);
+        let totals = run_tier(tier, &context);
         println!("=== {}: {totals} in {:.0} s", tier.name, start.elapsed().as_secs_f32());
         report.add(tier.name, totals, start.elapsed());
     }
@@ -89,7 +90,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure>
 }
 
 /// Runs a tier; one that breaks off or runs nothing has failed.
-fn run_tier(tier: &Tier, context: &mut Context<'_>) -> Totals {
+fn run_tier(tier: &Tier, context: &Context<'_>) -> Totals {
     match (tier.run)(context) {
         Ok(totals) if totals.count() > 0 => totals,
         Ok(_) => {
@@ -134,67 +135,66 @@ impl Options {
     }
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn new(workspace: &'a Workspace, allowed: AllowedSkips) -> Self {
+        Self { workspace, allowed, binaries: OnceCell::new(), tree: OnceCell::new() }
+    }
+
     /// The test binaries of the whole workspace, built once.
-    fn binaries(&mut self) -> Result<&[Binary], Failure> {
-        if self.binaries.is_none() {
-            self.binaries = Some(binaries::build(self.workspace)?);
+    fn binaries(&self) -> Result<&[Binary], Failure> {
+        match self.binaries.get_or_init(|| binaries::build(self.workspace)) {
+            Ok(binaries) => Ok(binaries),
+            Err(failure) => Err(failure.clone()),
         }
-        Ok(self.binaries.as_deref().unwrap_or_default())
     }
 
     /// The tree that `dist` lays out, made once.
-    fn tree(&mut self) -> Result<PathBuf, Failure> {
-        if self.tree.is_none() {
-            self.tree = Some(dist::lay_out_for_tests(self.workspace)?);
-        }
-        Ok(self.tree.clone().unwrap_or_default())
+    fn tree(&self) -> Result<PathBuf, Failure> {
+        self.tree.get_or_init(|| dist::lay_out_for_tests(self.workspace)).clone()
     }
 
     /// Runs the binaries that a tier consists of.
     fn run_binaries(
-        &mut self,
+        &self,
         is_wanted: impl Fn(&Binary) -> bool,
         plan: &libtest::Plan,
     ) -> Result<Totals, Failure> {
-        let wanted: Vec<Binary> =
-            self.binaries()?.iter().filter(|binary| is_wanted(binary)).cloned().collect();
         let mut totals = Totals::default();
-        for binary in &wanted {
+        for binary in self.binaries()?.iter().filter(|binary| is_wanted(binary)) {
             totals += libtest::run(self.workspace, binary, plan, &self.allowed)?;
         }
         Ok(totals)
     }
 }
 
-fn check_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
+fn check_tier(context: &Context<'_>) -> Result<Totals, Failure> {
     Ok(check::steps(context.workspace))
 }
 
 /// Everything but the integration tests that need the reference's packages,
 /// and the examples in documentation.
-fn unit_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
+fn unit_tier(context: &Context<'_>) -> Result<Totals, Failure> {
     let is_unit = |binary: &Binary| !is_interop(binary) && !is_lab(binary);
     let mut totals = context.run_binaries(is_unit, &libtest::Plan::default())?;
     totals += libtest::run_doc_tests(context.workspace, &context.allowed)?;
     Ok(totals)
 }
 
-fn interop_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
+fn interop_tier(context: &Context<'_>) -> Result<Totals, Failure> {
     context.run_binaries(is_interop, &libtest::Plan::default())
 }
 
-fn dist_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
+fn dist_tier(context: &Context<'_>) -> Result<Totals, Failure> {
     let tree = context.tree()?;
     campaigns::dist(context.workspace, &tree)
 }
 
-fn simulation_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
+fn simulation_tier(context: &Context<'_>) -> Result<Totals, Failure> {
     campaigns::simulation(context.workspace)
 }
 
 /// Light nodes first: they say the same in less time.
-fn lab_tier(context: &mut Context<'_>) -> Result<Totals, Failure> {
+fn lab_tier(context: &Context<'_>) -> Result<Totals, Failure> {
     let tree = context.tree()?;
     let plan = |only: Option<&'static str>, without: Option<&'static str>| libtest::Plan {
         one_at_a_time: true,
@@ -246,12 +246,11 @@ mod tests {
     #[test]
     fn a_tier_that_runs_nothing_has_failed() {
         let workspace = Workspace { root: ".".into() };
-        let allowed = AllowedSkips::default();
-        let mut context = Context { workspace: &workspace, allowed, binaries: None, tree: None };
+        let context = Context::new(&workspace, AllowedSkips::default());
         let tier = |run| Tier { name: "empty", what: "", run };
-        let empty = run_tier(&tier(|_| Ok(Totals::default())), &mut context);
+        let empty = run_tier(&tier(|_| Ok(Totals::default())), &context);
         assert_eq!(empty, Totals::of(false));
-        let broken = run_tier(&tier(|_| Err(Failure::new("no compiler"))), &mut context);
+        let broken = run_tier(&tier(|_| Err(Failure::new("no compiler"))), &context);
         assert_eq!(broken, Totals::of(false));
     }
 }
