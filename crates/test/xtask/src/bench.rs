@@ -31,9 +31,10 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure>
     }
     if sim {
         println!("\n## Simulator (`cargo xtask bench sim`)\n");
-        let mut words = vec!["--bench".to_owned()];
-        words.extend(markdown);
-        sim::run(workspace, &words)?;
+        let fence = if markdown.is_empty() { "" } else { "```" };
+        println!("{fence}");
+        sim::run(workspace, &["--bench".to_owned()])?;
+        println!("{fence}");
     }
     Ok(())
 }
