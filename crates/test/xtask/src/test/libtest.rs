@@ -16,8 +16,12 @@ use crate::lab::DIST_VARIABLE;
 use crate::run::{Failure, capture, stream};
 use crate::workspace::Workspace;
 
-/// The longest silence of a test binary.
-const SILENCE: Duration = Duration::from_secs(600);
+/// The longest silence of tests that run at the same time.
+const SILENCE: Duration = Duration::from_secs(180);
+
+/// The longest silence of tests that run one after the other: one test, which
+/// may have to make an image of a system first.
+const SILENCE_OF_ONE: Duration = Duration::from_secs(600);
 
 /// How the tests of a binary are run.
 #[derive(Clone, Debug, Default)]
@@ -157,7 +161,7 @@ impl Transcript {
         let missing = expected.saturating_sub(totals.count());
         totals.failed += missing;
         if self.hung {
-            println!("    FAILED: nothing happened for {} s; killed", SILENCE.as_secs());
+            println!("    FAILED: the tests said nothing for too long and were killed");
         }
         if missing > 0 {
             println!("    FAILED: {missing} tests did not end ({status})");
@@ -182,7 +186,8 @@ fn parse_result(text: &str) -> Totals {
 /// lines of stdout that matter; with `is_shown` all of them.
 fn watch(command: &mut Command, is_shown: bool) -> Result<(ExitStatus, Transcript), Failure> {
     let mut transcript = Transcript::default();
-    let end = stream(command, SILENCE, |line| {
+    let silence = if is_shown { SILENCE_OF_ONE } else { SILENCE };
+    let end = stream(command, silence, |line| {
         if transcript.take(line) || is_shown && !line.is_empty() {
             println!("    {line}");
         }
