@@ -26,10 +26,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::sys;
 
+/// How many resource limits Linux has.
+const RLIMITS: u32 = 16;
+
 /// What children inherit: this process as it was before it took a scheduling
 /// class, locked memory, lowered its OOM score or set a umask.
 #[derive(Clone, Debug)]
-pub struct Baseline {
+pub(crate) struct Baseline {
     pub(crate) policy: i32,
     pub(crate) priority: i32,
     pub(crate) nice: i32,
@@ -43,7 +46,7 @@ impl Baseline {
     /// between fork and exec, where nothing may be allocated or freed.
     pub(crate) fn capture() -> io::Result<&'static Self> {
         let (policy, priority) = sys::scheduler()?;
-        let limits = (0..libc::RLIMIT_NLIMITS).filter_map(|resource| {
+        let limits = (0..RLIMITS).filter_map(|resource| {
             let (soft, hard) = sys::limit(resource).ok()?;
             Some((resource, soft, hard))
         });
@@ -138,7 +141,8 @@ async fn supervise(
     mut killed: oneshot::Receiver<()>,
 ) -> ChildEvent {
     let deadline = Instant::now() + Duration::from_millis(spawn.timeout_ms);
-    let (stdin, stdout_max, program) = (spawn.stdin.clone(), spawn.stdout_max, spawn.program.clone());
+    let (stdin, stdout_max, program) =
+        (spawn.stdin.clone(), spawn.stdout_max, spawn.program.clone());
     let mut starting = match start(spawn, baseline) {
         Ok(starting) => starting,
         Err(error) => return spawn_failed(&error),
@@ -251,7 +255,7 @@ impl Running {
         process: &mut std::process::Child,
         stdout_max: usize,
     ) -> io::Result<(AsyncFd<OwnedFd>, Option<pipe::Sender>, Capture, Capture)> {
-        let ended = AsyncFd::new(sys::pidfd_open(process.id())?)?;
+        let ended = sys::watch(sys::pidfd_open(process.id())?)?;
         let stdin = process.stdin.take().map(|p| pipe::Sender::from_owned_fd(p.into()));
         let stdout = Capture::new(process.stdout.take().map(OwnedFd::from), stdout_max)?;
         let stderr = Capture::new(process.stderr.take().map(OwnedFd::from), STDERR_MAX)?;

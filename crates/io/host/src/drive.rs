@@ -9,12 +9,12 @@
 //! slept. A core that states a pause limit is looked after four times in it,
 //! so that a gap is seen when it happens and not at the next input.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use observe::{Node, Observation};
 use sansio::edge::{Daemon, Input, Output};
 use sansio::{Job, Mono, Now};
 use tokio::io::unix::AsyncFd;
@@ -31,6 +31,7 @@ use crate::notify::{Notifier, State};
 use crate::observer::Observer;
 use crate::persist::Persister;
 use crate::recorder::{Digest, Recorder};
+use crate::sys;
 
 type Outcome<D> = <<D as Daemon>::Jobs as Job>::Outcome;
 
@@ -40,7 +41,6 @@ const BATCH: usize = 16;
 /// A daemon in its process.
 pub(crate) struct Drive<D: Daemon> {
     pub(crate) core: D,
-    pub(crate) node: Node,
     pub(crate) clock: Clock,
     pub(crate) sources: Sources<Outcome<D>>,
     pub(crate) children: Children<Outcome<D>>,
@@ -85,7 +85,11 @@ pub(crate) enum Asked {
 
 impl<D: Daemon> Drive<D> {
     /// Runs until the core exits or is no longer let run.
-    pub(crate) async fn run(mut self) -> ExitCode {
+    pub(crate) async fn run(mut self, made_at: Now) -> ExitCode {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.process_start(made_at, &self.core);
+        }
+        self.drain(made_at);
         while self.progress.exit.is_none() {
             let busy = self.turn();
             if let Some(recorder) = &mut self.recorder {
@@ -107,6 +111,7 @@ impl<D: Daemon> Drive<D> {
     /// One batch from each source; whether there was anything.
     fn turn(&mut self) -> bool {
         self.catch_up();
+        self.sources.links.flush();
         let mut busy = self.take_signals();
         for datagram in self.sources.links.receive() {
             busy = true;
@@ -252,11 +257,9 @@ impl<D: Daemon> Drive<D> {
     }
 
     fn observe(&mut self, now: Now, event: observe::Event) {
-        let at = u64::try_from(now.wall.0).unwrap_or(0);
-        let line = Observation { at, node: self.node, event };
-        tracing::trace!(target: "observe", "{line}");
+        tracing::trace!(target: "observe", "{event}");
         if let Some(observer) = &self.observer {
-            observer.note(&line);
+            observer.note(now, event);
         }
     }
 
@@ -314,15 +317,18 @@ impl<R> Sources<R> {
 
 /// A deadline that wakes the loop to the nanosecond, on CLOCK_BOOTTIME.
 pub(crate) struct Timer {
-    fd: AsyncFd<TimerFd>,
+    timer: TimerFd,
+    /// A second descriptor of the same timer, for the runtime.
+    readable: AsyncFd<OwnedFd>,
     set: Option<Mono>,
 }
 
 impl Timer {
     pub(crate) fn new() -> std::io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-        let fd = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
-        Ok(Self { fd: AsyncFd::new(fd)?, set: None })
+        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
+        let readable = sys::watch(timer.as_fd().try_clone_to_owned()?)?;
+        Ok(Self { timer, readable, set: None })
     }
 
     fn set(&mut self, at: Option<Mono>) {
@@ -334,9 +340,9 @@ impl Timer {
             // Zero would disarm; a deadline in the past fires at once.
             Some(at) => {
                 let at = TimeSpec::from_duration(Duration::from_nanos(at.0.max(1)));
-                self.fd.get_ref().set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+                self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
             }
-            None => self.fd.get_ref().unset(),
+            None => self.timer.unset(),
         };
         if let Err(errno) = done {
             tracing::error!("The timer cannot be set: {errno}");
@@ -344,7 +350,7 @@ impl Timer {
     }
 
     async fn expired(&mut self) {
-        if let Ok(mut ready) = self.fd.readable().await {
+        if let Ok(mut ready) = self.readable.readable().await {
             self.set = None;
             // Reading would clear it too, but setting it again does both.
             ready.clear_ready();

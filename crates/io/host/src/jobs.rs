@@ -43,7 +43,10 @@ impl<J: Job> Jobs<J> {
     /// is told that a newer one waits.
     pub(crate) fn start(&mut self, id: JobId, job: J) {
         let name = job.kind();
-        let kind = self.kinds.entry(name).or_insert_with(|| Kind { running: None, waiting: VecDeque::new() });
+        let kind = self
+            .kinds
+            .entry(name)
+            .or_insert_with(|| Kind { running: None, waiting: VecDeque::new() });
         if kind.waiting.len() >= WAITING_MAX {
             self.fail(id, format!("{WAITING_MAX} jobs \"{name}\" wait already"));
             return;
@@ -59,7 +62,9 @@ impl<J: Job> Jobs<J> {
     pub(crate) fn cancel(&mut self, id: JobId) {
         let mut dropped = false;
         for kind in self.kinds.values_mut() {
-            if let Some((running, flag)) = &kind.running && *running == id {
+            if let Some((running, flag)) = &kind.running
+                && *running == id
+            {
                 flag.cancelled.store(true, Ordering::Relaxed);
             }
             let before = kind.waiting.len();
@@ -94,7 +99,9 @@ impl<J: Job> Jobs<J> {
     }
 
     fn start_next(&mut self, name: &'static str) {
-        let Some(kind) = self.kinds.get_mut(name).filter(|kind| kind.running.is_none()) else { return };
+        let Some(kind) = self.kinds.get_mut(name).filter(|kind| kind.running.is_none()) else {
+            return;
+        };
         let Some((id, job)) = kind.waiting.pop_front() else { return };
         let flag = Arc::new(Flag::default());
         // A newer one may wait behind this one already.

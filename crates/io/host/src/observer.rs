@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use observe::Observation;
+use observe::{Node, Observation};
+use sansio::Now;
 use sansio::edge::Level;
 
-use crate::log::{self, Sink};
+use crate::log::{Line, Observations, Sink};
 
 /// The file behind its queue and thread, as a log's.
 pub(crate) struct Observer {
+    node: Node,
     sink: Sink,
 }
 
@@ -19,13 +21,17 @@ pub(crate) struct Observer {
 const QUEUE: usize = 65_536;
 
 impl Observer {
-    pub(crate) fn start(path: &Path) -> io::Result<Self> {
-        let sink = Sink::start("observations", log::plain_file(path), QUEUE, u8::MAX)?;
-        Ok(Self { sink })
+    pub(crate) fn start(path: &Path, node: Node) -> io::Result<Self> {
+        let medium = Observations { path: path.into(), node, file: None };
+        let sink = Sink::start("observations", Box::new(medium), QUEUE, u8::MAX)?;
+        Ok(Self { node, sink })
     }
 
-    pub(crate) fn note(&self, observation: &Observation) {
-        self.sink.offer(Arc::new(log::plain_line(Level::Trace, observation.to_string())));
+    pub(crate) fn note(&self, now: Now, event: observe::Event) {
+        let at = u64::try_from(now.wall.0).unwrap_or(0);
+        let line = Observation { at, node: self.node, event }.to_string();
+        let offset = now.utc_offset_s;
+        self.sink.offer(Arc::new(Line::at(now.wall, offset, Level::Trace, "observe", &line)));
     }
 
     pub(crate) fn reopen(&self) {
@@ -33,6 +39,6 @@ impl Observer {
     }
 
     pub(crate) fn flush(&self, patience: Duration) {
-        self.sink.flush(patience);
+        self.sink.flush(std::time::Instant::now() + patience);
     }
 }

@@ -89,7 +89,9 @@ impl Persister {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
         if !thread.is_finished() {
-            tracing::error!("The disk did not answer in {patience:?}: the last files are not written");
+            tracing::error!(
+                "The disk did not answer in {patience:?}: the last files are not written"
+            );
         }
     }
 }
@@ -137,7 +139,8 @@ fn is_file_name(name: &str) -> bool {
 fn write_synced(folder: &OwnedFd, name: &str, mode: Mode, bytes: &[u8]) -> Result<(), Errno> {
     // Left over from a life that ended in the middle; EEXIST tells of anything else.
     let _ = unlinkat(folder, name, UnlinkatFlags::NoRemoveDir);
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut file = File::from(openat(folder, name, flags, mode)?);
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))

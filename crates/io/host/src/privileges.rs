@@ -267,6 +267,7 @@ fn find_user(name: &str) -> Result<Uid, Refusal> {
 }
 
 fn find_group(name: &str) -> Result<Gid, Refusal> {
-    let found = Group::from_name(name).map_err(|e| Refusal::System("look the group up", e.into()))?;
+    let found =
+        Group::from_name(name).map_err(|e| Refusal::System("look the group up", e.into()))?;
     found.map(|group| group.gid).ok_or_else(|| Refusal::NoGroup(name.into()))
 }

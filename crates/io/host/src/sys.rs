@@ -12,6 +12,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use tokio::io::unix::AsyncFd;
+
 use crate::child::Baseline;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -49,6 +51,12 @@ pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     let fd = libc::c_int::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
     // SAFETY: a non-negative result is a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(check(fd)?) })
+}
+
+/// Lets the runtime tell when `fd` is ready.
+pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd names the same open descriptor until it is dropped.
+    unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
 }
 
 /// Keeps the pages of `words` in memory. They are given back with the process.
@@ -223,12 +231,20 @@ impl Batch {
         let count = max.min(self.buffers.len());
         // SAFETY: all-zero bytes are valid for these C structures.
         let mut names: Vec<libc::sockaddr_storage> = vec![unsafe { std::mem::zeroed() }; count];
-        let mut parts = io_parts(self.buffers[..count].iter_mut().map(|b| (b.as_mut_ptr(), b.len())));
-        let mut headers = message_headers(&mut names, &mut parts, |_| size_of::<libc::sockaddr_storage>());
+        let mut parts =
+            io_parts(self.buffers[..count].iter_mut().map(|b| (b.as_mut_ptr(), b.len())));
+        let mut headers =
+            message_headers(&mut names, &mut parts, |_| size_of::<libc::sockaddr_storage>());
         let len = libc::c_uint::try_from(count).unwrap_or(0);
         // SAFETY: every header points to a live name, part and buffer of the stated sizes.
         let got = check(unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), len, libc::MSG_DONTWAIT, std::ptr::null_mut())
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                len,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
         })?;
         let got = usize::try_from(got).unwrap_or(0);
         let whole = headers[..got].iter().zip(&names).zip(&self.buffers);

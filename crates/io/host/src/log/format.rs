@@ -28,14 +28,31 @@ pub(crate) struct Line {
 const TEXT_MAX: usize = 8192;
 
 impl Line {
-    pub(crate) fn now(_: &Origin, level: Level, target: &str, text: &str) -> Self {
+    pub(crate) fn now(level: Level, target: &str, text: &str) -> Self {
         let wall = clock::wall();
-        Self::at(wall, crate::sys::utc_offset_s(wall.0.div_euclid(1_000_000_000)), level, target, text)
+        Self::at(
+            wall,
+            crate::sys::utc_offset_s(wall.0.div_euclid(1_000_000_000)),
+            level,
+            target,
+            text,
+        )
     }
 
-    pub(crate) fn at(wall: Wall, utc_offset_s: i32, level: Level, target: &str, text: &str) -> Self {
+    pub(crate) fn at(
+        wall: Wall,
+        utc_offset_s: i32,
+        level: Level,
+        target: &str,
+        text: &str,
+    ) -> Self {
         let target = target.rsplit("::").next().unwrap_or(target).to_string();
         Self { level, at: Civil::at(wall, utc_offset_s), target, text: printable(text) }
+    }
+
+    /// What was said.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// `Nov 21 09:00:00.123 host daemon [pid] (target) level: text`
@@ -53,8 +70,11 @@ impl Line {
     pub(crate) fn syslog(&self, origin: &Origin, facility: u8) -> String {
         let Civil { month, day, hour, minute, second, .. } = self.at;
         let priority = u32::from(facility) * 8 + severity(self.level);
-        let (daemon, pid, level, text) = (&origin.daemon, origin.pid, level_name(self.level), &self.text);
-        format!("<{priority}>{month} {day:>2} {hour:02}:{minute:02}:{second:02} {daemon}[{pid}]: {level}: {text}")
+        let (daemon, pid, level, text) =
+            (&origin.daemon, origin.pid, level_name(self.level), &self.text);
+        format!(
+            "<{priority}>{month} {day:>2} {hour:02}:{minute:02}:{second:02} {daemon}[{pid}]: {level}: {text}"
+        )
     }
 
     /// The journal's fields, one per line; the text has no line breaks (see [`printable`]).

@@ -23,9 +23,8 @@ use sansio::edge::Level;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-pub(crate) use format::Origin;
-use format::Line;
-pub(crate) use sinks::Sink;
+pub(crate) use format::{Line, Origin};
+pub(crate) use sinks::{Observations, Sink};
 
 /// Where a daemon's lines go.
 #[derive(Clone, Debug)]
@@ -83,15 +82,20 @@ impl Logs {
     /// Starts a thread for each sink.
     pub(crate) fn start(sinks: &[SinkConfig], origin: &Arc<Origin>) -> std::io::Result<Self> {
         let start = |config: &SinkConfig| {
-            Sink::start(&config.name, sinks::open(&config.target, origin), QUEUE_LINES, rank(config.level))
+            Sink::start(
+                &config.name,
+                sinks::open(&config.target, origin),
+                QUEUE_LINES,
+                rank(config.level),
+            )
         };
         let sinks = sinks.iter().map(start).collect::<std::io::Result<_>>()?;
         Ok(Self { sinks: Arc::new(sinks) })
     }
 
     /// Makes these sinks the process's log; the first call of a process counts.
-    pub(crate) fn install(&self, origin: &Arc<Origin>) -> bool {
-        let lines = Lines { logs: self.clone(), origin: origin.clone() };
+    pub(crate) fn install(&self) -> bool {
+        let lines = Lines { logs: self.clone() };
         let subscriber = tracing_subscriber::registry().with(lines);
         tracing::subscriber::set_global_default(subscriber).is_ok()
     }
@@ -118,11 +122,7 @@ impl Logs {
     /// Waits until the sinks have taken what is queued, but not longer than `patience`.
     pub(crate) fn flush(&self, patience: Duration) {
         let end = std::time::Instant::now() + patience;
-        for sink in self.sinks.iter() {
-            while !sink.is_idle() && std::time::Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
+        self.sinks.iter().for_each(|sink| sink.flush(end));
     }
 
     fn most(&self) -> u8 {
@@ -153,7 +153,6 @@ const NOTICE: u64 = 5;
 /// The `tracing` layer in front of the sinks.
 struct Lines {
     logs: Logs,
-    origin: Arc<Origin>,
 }
 
 impl<S: tracing::Subscriber> Layer<S> for Lines {
@@ -173,7 +172,7 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
         let mut line = None;
         for sink in self.logs.sinks.iter().filter(wanted) {
             let line = line.get_or_insert_with(|| {
-                Arc::new(Line::now(&self.origin, level, event.metadata().target(), &text.message))
+                Arc::new(Line::now(level, event.metadata().target(), &text.message))
             });
             sink.offer(line.clone());
         }

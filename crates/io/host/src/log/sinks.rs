@@ -4,23 +4,31 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use observe::{Event, Node, Observation};
 use sansio::edge::Level;
 
 use super::format::{Line, Origin};
 use super::{Losses, SharedLevel, Target};
+use crate::clock;
 
 /// What a sink's thread writes to. Every method may block; errors make the
 /// thread open it again and try once more.
 pub(crate) trait Medium: Send {
     fn open(&mut self) -> io::Result<()>;
     fn write(&mut self, line: &Line) -> io::Result<()>;
+
+    /// Says how many lines were lost before.
+    fn confess(&mut self, lost: u64, name: &str) -> io::Result<()> {
+        let text = format!("{lost} lines were lost while the log \"{name}\" could not be written");
+        self.write(&Line::now(Level::Warning, "log", &text))
+    }
 }
 
 /// The medium of a configured target.
@@ -67,7 +75,13 @@ impl Sink {
         let (queue, lines) = sync_channel(queue_lines);
         let shared = Arc::new(Shared::default());
         let lost = Arc::new(AtomicU64::new(0));
-        let worker = Worker { name: name.to_string(), medium, shared: shared.clone(), lost: lost.clone(), usable: false };
+        let worker = Worker {
+            name: name.to_string(),
+            medium,
+            shared: shared.clone(),
+            lost: lost.clone(),
+            usable: false,
+        };
         thread::Builder::new().name(format!("log-{name}")).spawn(move || worker.run(&lines))?;
         Ok(Self { name: name.to_string(), level: SharedLevel::new(level), lost, queue, shared })
     }
@@ -90,8 +104,11 @@ impl Sink {
         self.shared.reopen.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.shared.pending.load(Ordering::Relaxed) == 0
+    /// Waits until everything queued is written, but not beyond `end`.
+    pub(crate) fn flush(&self, end: Instant) {
+        while self.shared.pending.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -141,9 +158,8 @@ impl Worker {
         if lost == 0 {
             return Ok(());
         }
-        let text = format!("{lost} lines were lost while the log \"{}\" could not be written", self.name);
-        let line = Line::now(&Origin::default(), Level::Warning, "log", &text);
-        self.medium.write(&line).inspect_err(|_| self.shared.losses.restore(lost))
+        let confessed = self.medium.confess(lost, &self.name);
+        confessed.inspect_err(|_| self.shared.losses.restore(lost))
     }
 }
 
@@ -169,6 +185,38 @@ impl Medium for Stderr {
     }
 }
 
+/// Observations: the text of each line alone.
+pub(crate) struct Observations {
+    pub(crate) path: PathBuf,
+    pub(crate) node: Node,
+    pub(crate) file: Option<File>,
+}
+
+impl Medium for Observations {
+    fn open(&mut self) -> io::Result<()> {
+        self.file = None;
+        self.file = Some(append_to(&self.path, 0o640)?);
+        Ok(())
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        file.write_all(format!("{}\n", line.text()).as_bytes())
+    }
+
+    /// In the schema's own terms, so that whoever reads the file still can.
+    fn confess(&mut self, lost: u64, _: &str) -> io::Result<()> {
+        let text = format!("{lost} observations were lost");
+        let at = u64::try_from(clock::wall().0).unwrap_or(0);
+        let mark = Observation { at, node: self.node, event: Event::Mark { text } };
+        self.write(&Line::now(Level::Warning, "observe", &mark.to_string()))
+    }
+}
+
+fn append_to(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(mode).open(path)
+}
+
 struct LogFile {
     path: PathBuf,
     mode: u32,
@@ -179,7 +227,7 @@ struct LogFile {
 impl Medium for LogFile {
     fn open(&mut self) -> io::Result<()> {
         self.file = None;
-        self.file = Some(OpenOptions::new().append(true).create(true).mode(self.mode).open(&self.path)?);
+        self.file = Some(append_to(&self.path, self.mode)?);
         Ok(())
     }
 

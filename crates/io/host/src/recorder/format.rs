@@ -243,7 +243,8 @@ impl<'a> Entries<'a> {
         let len = usize::try_from(len).ok().filter(|len| *len <= ENTRY_MAX);
         let len = len.ok_or_else(|| self.damage("an entry claims more than 64 MiB"))?;
         let body = rest.get(..len);
-        let body = body.ok_or_else(|| self.damage(format!("an entry of {len} bytes is cut off")))?;
+        let body =
+            body.ok_or_else(|| self.damage(format!("an entry of {len} bytes is cut off")))?;
         let sum = rest.get(len..len + 4).ok_or_else(|| self.damage("a checksum is cut off"))?;
         if sum != crc32(body).to_le_bytes() {
             return Err(self.damage("an entry does not fit its checksum"));
@@ -270,7 +271,8 @@ impl Iterator for Entries<'_> {
 
 /// CRC-32 (IEEE 802.3), a byte at a time.
 fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| CRC_TABLE[usize::from((crc ^ u32::from(*byte)) as u8)] ^ (crc >> 8);
+    let step =
+        |crc: u32, byte: &u8| CRC_TABLE[usize::from((crc ^ u32::from(*byte)) as u8)] ^ (crc >> 8);
     !bytes.iter().fold(!0, step)
 }
 

@@ -21,15 +21,16 @@ use sansio::{Elided, Mono, Now, Recorded, Secrets};
 
 pub(crate) use digest::Digest;
 use format::{Dropped, End, Header, Kind, Outputs, Snapshot, Time};
-pub(crate) use writer::{Folder, Storage, segment_name, segment_numbers};
 use writer::{APPEND, NEW_SEGMENT, Shared};
+pub(crate) use writer::{Folder, Storage, segment_name, segment_numbers};
 
 /// What is recorded, and how much of it is kept.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The folder of the segments, one daemon's alone; made if it is not there.
     pub folder: PathBuf,
-    /// Bytes of records in a segment; a snapshot comes on top, of at most as many.
+    /// Bytes of records in a segment, at most; a snapshot comes on top, of at most as many.
+    /// From half of them on the next segment begins when the core gives a snapshot.
     pub segment_bytes: usize,
     /// Segments that are kept.
     pub segments: usize,
@@ -37,8 +38,6 @@ pub struct Config {
     pub ring_bytes: usize,
     /// Longer inputs are recorded by length and hash only.
     pub bulk_max: usize,
-    /// How the daemon was set up, for replay from process start; no secrets.
-    pub setup: Vec<u8>,
 }
 
 impl Config {
@@ -50,7 +49,6 @@ impl Config {
             segments: 8,
             ring_bytes: 4 << 20,
             bulk_max: 16 << 10,
-            setup: Vec::new(),
         }
     }
 }
@@ -69,6 +67,8 @@ pub(crate) struct Recorder {
     state: State,
     /// Bytes of records in this segment.
     written: usize,
+    /// Whether replay cannot use this segment: it follows a loss without a snapshot.
+    adrift: bool,
     /// Of the last record.
     number: u64,
     total_lost: Arc<AtomicU64>,
@@ -108,11 +108,19 @@ impl Recorder {
             secrets: Secrets::default(),
             state: State::Fresh,
             written: 0,
+            adrift: false,
             number: 0,
             total_lost,
             scratch: Vec::new(),
             pushed: false,
         })
+    }
+
+    /// Before the first outputs of a core that was made at `now`.
+    pub(crate) fn process_start<C: Recorded>(&mut self, now: Now, core: &C) {
+        if !self.prepare(now, core) {
+            self.lose(0, now.mono);
+        }
     }
 
     /// Before the core handles `input`; its outbox is empty.
@@ -187,19 +195,28 @@ impl Recorder {
             self.lose(0, now.mono);
         }
         match self.state {
-            State::Recording if self.written < self.config.segment_bytes => true,
+            State::Fresh => self.begin(now, None),
             State::Losing { retry, .. } if now.mono < retry || !self.ring.is_half_free() => false,
-            State::Fresh | State::Recording | State::Losing { .. } => self.begin(now, core),
+            State::Losing { .. } => self.begin(now, core.snapshot()),
+            State::Recording if self.adrift || self.written >= self.config.segment_bytes / 2 => {
+                let snapshot = core.snapshot();
+                let forced = self.written >= self.config.segment_bytes;
+                if !forced && snapshot.is_none() {
+                    return true;
+                }
+                self.begin(now, snapshot)
+            }
+            State::Recording => true,
         }
     }
 
-    fn begin<C: Recorded>(&mut self, now: Now, core: &C) -> bool {
+    fn begin(&mut self, now: Now, snapshot: Option<Vec<u8>>) -> bool {
         let unwritten = self.shared.unwritten.load(Ordering::Acquire);
         let lost = match self.state {
             State::Losing { lost, .. } => Some(lost + unwritten),
             State::Fresh | State::Recording => (unwritten > 0).then_some(unwritten),
         };
-        let (snapshot, snapshot_missing) = self.snapshot(core);
+        let (snapshot, snapshot_missing) = self.bounded(snapshot);
         let header = Header {
             at: Some(time(now)),
             has_snapshot: snapshot.is_some(),
@@ -211,8 +228,9 @@ impl Recorder {
         if !self.ring.has_room(needed) {
             return false;
         }
+        self.adrift = snapshot.is_none() && (lost.is_some() || self.adrift);
         if self.state == State::Recording {
-            self.push(APPEND, Kind::End(End { why: "continued in the next segment".into() }));
+            self.push(APPEND, Kind::End(End { why: CONTINUED.into() }));
         }
         self.secrets = Secrets::default();
         self.push(NEW_SEGMENT, Kind::Header(header));
@@ -230,9 +248,9 @@ impl Recorder {
     }
 
     /// The core's state, or why the segment has to do without.
-    fn snapshot<C: Recorded>(&self, core: &C) -> (Option<Vec<u8>>, String) {
+    fn bounded(&self, snapshot: Option<Vec<u8>>) -> (Option<Vec<u8>>, String) {
         let most = self.config.segment_bytes.min(self.ring.max_item() / 2);
-        match core.snapshot() {
+        match snapshot {
             Some(state) if state.len() > most => {
                 (None, format!("it has {} bytes, {most} are allowed", state.len()))
             }
@@ -266,6 +284,9 @@ impl Drop for Recorder {
         self.finish("the daemon panicked", Duration::from_secs(1));
     }
 }
+
+/// Why a segment ends that another one follows.
+pub(crate) const CONTINUED: &str = "continued in the next segment";
 
 fn time(now: Now) -> Time {
     Time { mono: now.mono.0, wall: now.wall.0, utc_offset_s: now.utc_offset_s }

@@ -28,7 +28,8 @@ pub(crate) struct Consumer(Arc<Ring>);
 
 /// A ring of `bytes`, touched and, where the limits allow it, locked in memory.
 pub(crate) fn ring(bytes: usize) -> (Producer, Consumer) {
-    let words: Box<[AtomicU64]> = (0..bytes.div_ceil(WORD).max(16)).map(|_| AtomicU64::new(0)).collect();
+    let words: Box<[AtomicU64]> =
+        (0..bytes.div_ceil(WORD).max(16)).map(|_| AtomicU64::new(0)).collect();
     if let Err(error) = sys::lock_memory(&words) {
         tracing::debug!("The recorder's ring can be swapped out: {error}");
     }
@@ -76,7 +77,8 @@ impl Producer {
 
     fn free_words(&self) -> usize {
         let ring = &*self.0;
-        let used = ring.head.load(Ordering::Relaxed).wrapping_sub(ring.tail.load(Ordering::Acquire));
+        let used =
+            ring.head.load(Ordering::Relaxed).wrapping_sub(ring.tail.load(Ordering::Acquire));
         ring.words.len() - used
     }
 }
