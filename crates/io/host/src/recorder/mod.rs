@@ -281,7 +281,7 @@ impl Recorder {
 impl Drop for Recorder {
     /// Also when a core panics: its last input is what the recording is for.
     fn drop(&mut self) {
-        self.finish("the daemon panicked", Duration::from_secs(1));
+        self.finish(crate::replay::PANICKED, Duration::from_secs(1));
     }
 }
 
