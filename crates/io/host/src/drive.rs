@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::child::Children;
 use crate::clock::Clock;
-use crate::ipc::Ipc;
+use crate::ipc::{Happened, Ipc};
 use crate::jobs::Jobs;
 use crate::log::{self, Logs};
 use crate::net::Links;
@@ -119,9 +119,9 @@ impl<D: Daemon> Drive<D> {
             self.feed(Input::Datagram { link, from, bytes });
         }
         for _ in 0..BATCH {
-            let Some(input) = self.sources.ipc.take() else { break };
+            let Some(happened) = self.sources.ipc.take() else { break };
             busy = true;
-            self.feed(input);
+            self.feed(input(happened));
         }
         for _ in 0..BATCH {
             let Some(answer) = self.sources.answer() else { break };
@@ -238,7 +238,7 @@ impl<D: Daemon> Drive<D> {
         match output {
             Output::Send { link, to, bytes } => self.sources.links.send(link, to, bytes),
             Output::Connect { conn, service } => self.sources.ipc.connect(conn, service),
-            Output::Frame { conn, frame } => self.sources.ipc.send(conn, frame),
+            Output::Frame { conn, frame } => self.sources.ipc.send(conn, &frame),
             Output::FlowControl { conn, level } => self.sources.ipc.flow_control(conn, level),
             Output::Close { conn, why } => self.sources.ipc.close(conn, &why),
             Output::Spawn(spawn) => self.children.spawn(spawn),
@@ -290,6 +290,17 @@ impl<D: Daemon> Drive<D> {
         tracing::info!("Exiting with status {code}");
         self.logs.flush(LAST_WORDS);
         ExitCode::from(code)
+    }
+}
+
+fn input<R>(happened: Happened) -> Input<R> {
+    match happened {
+        Happened::Accepted { conn, service, peer } => Input::Accepted { conn, service, peer },
+        Happened::Connected { conn, peer } => Input::Connected { conn, peer },
+        Happened::Frame { conn, frame } => Input::Frame { conn, frame },
+        Happened::Closed { conn, why } => Input::Closed { conn, why },
+        Happened::Blocked(conn) => Input::Blocked(conn),
+        Happened::Writable(conn) => Input::Writable(conn),
     }
 }
 

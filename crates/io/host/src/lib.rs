@@ -45,6 +45,7 @@ use tokio::sync::mpsc;
 pub use child::Limits as ChildLimits;
 use child::{Baseline, Children};
 use drive::{Drive, Progress, Signals, Sources, Timer};
+pub use ipc::Service;
 use log::{Logs, Origin, SinkConfig};
 use pidfile::PidFile;
 use privileges::Privileges;
@@ -81,7 +82,14 @@ pub struct Config {
     pub children: ChildLimits,
     /// Link by link, bound: sockets may need privileges that are given up.
     pub links: Vec<UdpSocket>,
+    /// Local services to offer.
+    pub services: Vec<Service>,
+    /// How the core's own connections are made.
+    pub connect: qb_ipc::ConnectOptions,
 }
+
+/// The longest message on connections of ours, unless the configuration says otherwise.
+const MESSAGE_MAX: u32 = 1 << 20;
 
 impl Config {
     /// A daemon that logs notices to standard error and has nothing else.
@@ -106,6 +114,8 @@ impl Config {
             state_mode: 0o600,
             children: ChildLimits::default(),
             links: Vec::new(),
+            services: Vec::new(),
+            connect: qb_ipc::ConnectOptions::new(MESSAGE_MAX),
         }
     }
 }
@@ -250,7 +260,8 @@ impl Process {
             sources: Sources {
                 timer: Timer::new().map_err(system)?,
                 links: net::Links::new(std::mem::take(&mut config.links)).map_err(system)?,
-                ipc: ipc::Ipc::default(),
+                ipc: ipc::Ipc::start(std::mem::take(&mut config.services), config.connect.clone())
+                    .map_err(system)?,
                 signals: Signals::new().map_err(system)?,
                 inbox: answers,
                 held: None,

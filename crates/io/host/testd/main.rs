@@ -64,6 +64,10 @@ fn apply(config: &mut Config, setup: &mut Setup, key: &str, value: &str) {
             config.realtime.cgroup_mount = value.into();
         }
         "required" => config.realtime.required = true,
+        "service" => config.services.push(host::Service {
+            config: qb_ipc::ServerConfig::new(value),
+            rule: qb_ipc::allow_all(),
+        }),
         "umask" => {
             let mask = nix::sys::stat::Mode::from_bits_truncate(number());
             nix::sys::stat::umask(mask);
