@@ -139,7 +139,7 @@ fn known(result: Result<(), String>) {
 }
 
 /// The plan of a seed; `nodes` overrides the number of nodes.
-pub fn plan(seed: u64, nodes: Option<u32>, daemons: &[&'static str]) -> Plan {
+pub(super) fn plan(seed: u64, nodes: Option<u32>, daemons: &[&'static str]) -> Plan {
     let mut rng = Rng::new(seed).fork(0x0007_1a7e);
     let counts = [3, 3, 3, 3, 3, 3, 5, 5, 5, 5, 4, 4, 7, 6, 2, 1];
     let drawn = rng.pick(&counts).copied().unwrap_or(3);

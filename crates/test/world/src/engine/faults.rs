@@ -206,6 +206,7 @@ impl World {
     /// processes and the power switch are as they should be.
     pub fn heal(&mut self) {
         self.network.heal();
+        self.locals.set_bound(super::LOCAL_BOUND);
         self.agents = super::AgentWeather { switch: BTreeMap::new(), ..self.agents.clone() };
         self.agents.start_fails = 0;
         self.agents.stop_fails = 0;
