@@ -14,15 +14,16 @@ pub(crate) const MISREPORT: &str = "misreport";
 /// Plants a violation on one node.
 pub(crate) fn plant(cluster: &LabCluster, plant: Plant, node: u32) -> Result<(), String> {
     match plant {
-        Plant::DoubleStart | Plant::UnfencedStart | Plant::KeepRunning => {
-            start_by_hand(cluster, node)
-        }
+        Plant::DoubleStart | Plant::UnfencedStart => start_by_hand(cluster, node),
+        Plant::KeepRunning => deaf_to_stops(cluster, node),
         Plant::FalseQuorum => {
             // A cut-off minority that is told to expect one vote is quorate alone.
             cluster.lab.run_in(node, &["corosync-quorumtool", "-e", "1"]).map(drop)
         }
         Plant::FalseView | Plant::Reorder | Plant::FalseState => misreport(cluster, plant, node),
-        Plant::FalseFence => false_fence(cluster, node),
+        Plant::FalseFence => {
+            cluster.lab.order(&["power", "lie", &node.to_string()]).map(drop)
+        }
     }
 }
 
@@ -41,22 +42,19 @@ fn start_by_hand(cluster: &LabCluster, node: u32) -> Result<(), String> {
     cluster.lab.run_in(node, &words).map(drop)
 }
 
-/// The probe looks for the file before each report.
-fn misreport(cluster: &LabCluster, plant: Plant, node: u32) -> Result<(), String> {
-    let share = cluster.lab.dir().share();
-    let orders = share.join(MISREPORT);
-    let written = fs::create_dir_all(&orders)
-        .and_then(|()| fs::write(orders.join(format!("n{node}")), plant.to_string()));
-    written.map_err(|e| format!("{NODE_SHARE}/{MISREPORT}: {e}"))
+/// The wrapper answers a stop with success and does nothing.
+fn deaf_to_stops(cluster: &LabCluster, node: u32) -> Result<(), String> {
+    leave_word(cluster, agents::DEAF, node, "")
 }
 
-/// The switch lies for the node, and somebody asks it to fence the node.
-fn false_fence(cluster: &LabCluster, node: u32) -> Result<(), String> {
-    cluster.lab.order(&["power", "lie", &node.to_string()])?;
-    let target = format!("--plug=n{node}");
-    let asker = (1..=cluster.lab.spec().nodes).find(|n| {
-        *n != node && cluster.lab.order(&["leader", &n.to_string()]).is_ok()
-    });
-    let asker = asker.ok_or("no other node has power to ask for the fencing")?;
-    cluster.lab.run_in(asker, &["fence_lab", "--action=off", &target]).map(drop)
+/// The probe looks for the file before each report.
+fn misreport(cluster: &LabCluster, plant: Plant, node: u32) -> Result<(), String> {
+    leave_word(cluster, MISREPORT, node, &plant.to_string())
+}
+
+fn leave_word(cluster: &LabCluster, dir: &str, node: u32, text: &str) -> Result<(), String> {
+    let words = cluster.lab.dir().share().join(dir);
+    let written = fs::create_dir_all(&words)
+        .and_then(|()| fs::write(words.join(format!("n{node}")), text));
+    written.map_err(|e| format!("{NODE_SHARE}/{dir}: {e}"))
 }
