@@ -251,6 +251,9 @@ fn print_outcome(file: &str, outcome: &Outcome, seconds: f32) {
     for off in &outcome.off {
         println!("  checker off: {off}");
     }
+    for caught in &outcome.caught {
+        println!("  caught, as planted: {caught}");
+    }
     for violation in &outcome.violations {
         println!("  {violation}");
     }

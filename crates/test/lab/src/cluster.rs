@@ -1,10 +1,14 @@
 //! A lab as scenarios see it.
 
+use checkers::Interval;
 use observe::{Node, Observation};
 use scenario::{Action, Cluster, NodeSet, PowerMode, Resource};
 
 use crate::client::{Lab, join};
 use crate::{journal, plants, procs};
+
+/// How long the loss of a daemon may keep its node from acting.
+const RESPAWN_NS: u64 = 30_000_000_000;
 
 /// A lab and what has been read of its journals.
 pub(crate) struct LabCluster {
@@ -13,6 +17,8 @@ pub(crate) struct LabCluster {
     reader: journal::Reader,
     /// The last table of the audit.
     pub(crate) table: String,
+    /// Stretches in which a node could not act, because of what was done to it.
+    pub(crate) unable: Vec<Interval>,
     /// Called with each batch of observations, for who watches.
     pub(crate) watch: Option<Box<dyn FnMut(&Observation)>>,
 }
@@ -20,7 +26,12 @@ pub(crate) struct LabCluster {
 impl LabCluster {
     pub(crate) fn new(lab: Lab, resources: Vec<Resource>) -> Self {
         let reader = journal::Reader::new(lab.dir().power_journal(), lab.dir().journals());
-        LabCluster { lab, resources, reader, table: String::new(), watch: None }
+        LabCluster { lab, resources, reader, table: String::new(), unable: Vec::new(), watch: None }
+    }
+
+    fn cannot_act(&mut self, nodes: &NodeSet, to: u64) {
+        let from = journal::now();
+        self.unable.extend(nodes.iter().map(|node| Interval { node: *node, from, to }));
     }
 
     fn order(&self, words: &[&str]) -> Result<(), String> {
@@ -43,9 +54,20 @@ impl Cluster for LabCluster {
             Action::Stop(n) => self.order(&["stop", &text(n)]),
             Action::Kill(n) => self.order(&["kill", &text(n)]),
             Action::Boot(n) => self.order(&["boot", &text(n)]),
-            Action::Freeze(n) => self.order(&["freeze", &text(n)]),
-            Action::Thaw(n) => self.order(&["thaw", &text(n)]),
-            Action::KillDaemon(n, daemon) => self.order(&["kill-daemon", &text(n), daemon]),
+            Action::Freeze(n) => {
+                self.cannot_act(n, u64::MAX);
+                self.order(&["freeze", &text(n)])
+            }
+            Action::Thaw(n) => {
+                let now = journal::now();
+                let frozen = |i: &&mut Interval| n.contains(&i.node) && i.to == u64::MAX;
+                self.unable.iter_mut().filter(frozen).for_each(|i| i.to = now);
+                self.order(&["thaw", &text(n)])
+            }
+            Action::KillDaemon(n, daemon) => {
+                self.cannot_act(n, journal::now() + RESPAWN_NS);
+                self.order(&["kill-daemon", &text(n), daemon])
+            }
             Action::Cut(sides) => {
                 let sides: Vec<String> = sides.iter().map(text).collect();
                 let words = std::iter::once("cut").chain(sides.iter().map(String::as_str));

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use checkers::Settings;
 use observe::Observation;
-use scenario::{Cluster, Failure, Scenario};
+use scenario::{Cluster, Failure, Fencing, Scenario};
 
 use crate::client::Lab;
 use crate::cluster::LabCluster;
@@ -52,6 +53,8 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// What the checkers found against expectation.
     pub violations: Vec<String>,
+    /// What the checkers found as they were to.
+    pub caught: Vec<String>,
     /// Checkers that the scenario switched off, each with its reason.
     pub off: Vec<String>,
     /// All observations.
@@ -118,12 +121,46 @@ fn judge(scenario: &Scenario, report: scenario::Report, cluster: &mut LabCluster
     {
         failure = Some(Failure { line: 0, step: "the audit at the end".into(), why });
     }
+    let settings = settings(scenario, cluster);
+    let mut violations = Vec::new();
+    let mut caught = Vec::new();
+    for violation in checkers::check(&settings, &report.trace) {
+        if report.must_catch.iter().any(|name| name == violation.checker) {
+            caught.push(violation.to_string());
+        } else {
+            violations.push(violation.to_string());
+        }
+    }
+    for name in &report.must_catch {
+        if failure.is_none() && !caught.iter().any(|text| text.starts_with(name.as_str())) {
+            violations.push(format!("{name} did not catch what was planted for it"));
+        }
+    }
     Outcome {
         title: scenario.title.clone(),
         failure,
-        violations: Vec::new(),
-        off: Vec::new(),
+        violations,
+        caught,
+        off: settings.off.iter().map(|(name, why)| format!("{name}: {why}")).collect(),
         trace: report.trace,
         table: cluster.table.clone(),
     }
+}
+
+/// What the checkers must know of this run.
+fn settings(scenario: &Scenario, cluster: &LabCluster) -> Settings {
+    let mut settings = Settings::majority(scenario.nodes);
+    if scenario.nodes == 2 {
+        // corosync.conf says two_node.
+        settings.quorum = 1;
+    }
+    if let Fencing::Off { because } = &scenario.fencing {
+        settings = settings.without_fencing(because);
+        // Nor can the majority wait for a stop in the minority that it cannot see.
+        settings.off.insert("single-active", because.clone());
+    }
+    settings.unable.clone_from(&cluster.unable);
+    // The probe comes to a corosync that already runs.
+    settings.late_observers = true;
+    settings
 }

@@ -2,6 +2,7 @@
 //! observations in the node's journal.
 
 mod membership;
+mod services;
 mod state;
 
 use std::path::{Path, PathBuf};
