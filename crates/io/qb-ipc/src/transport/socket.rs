@@ -27,6 +27,8 @@ use crate::syscall::{self, Received};
 
 /// Foreign datagrams dropped in one call before it says that nothing came.
 const STRANGERS_MAX: usize = 16;
+/// The longest piece of memory that the kernel allocates, and what it puts beside.
+const KERNEL_PIECE: usize = (4 << 20) + (64 << 10);
 
 /// The control file.
 struct ControlFile(Region);
@@ -75,14 +77,17 @@ impl Lazy {
             }
             syscall::set_buffer_sizes(&self.socket, max as usize)?;
         }
-        outcome(syscall::send(&self.socket, &[header, body]))
+        outcome(syscall::send(&self.socket, &[header, body]), header.len() + body.len())
     }
 }
 
-fn outcome(result: io::Result<usize>) -> io::Result<Sent> {
+/// What a send of `len` bytes came to. `ENOBUFS` passes, unless the message is
+/// longer than the kernel ever allocates in one piece.
+fn outcome(result: io::Result<usize>, len: usize) -> io::Result<Sent> {
     match result {
         Ok(_) => Ok(Sent::Yes),
         Err(e) => match e.raw_os_error() {
+            Some(libc::ENOBUFS) if len > KERNEL_PIECE => Ok(Sent::TooLong),
             Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => Ok(Sent::Full),
             Some(libc::EMSGSIZE) => Ok(Sent::TooLong),
             _ => Err(e),
@@ -209,7 +214,8 @@ impl SocketClient {
     }
 
     pub(super) fn try_send(&mut self, header: &[u8], body: &[u8]) -> Result<Sent, Error> {
-        let sent = outcome(syscall::send(&self.request, &[header, body]))?;
+        let len = header.len() + body.len();
+        let sent = outcome(syscall::send(&self.request, &[header, body]), len)?;
         if sent == Sent::Yes {
             self.control.count(Channel::Request, 1);
         }

@@ -4,5 +4,6 @@
 //! them the tests fail and say so.
 
 mod against_c;
+mod hostile;
 mod support;
 mod users;
