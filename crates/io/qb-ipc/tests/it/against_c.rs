@@ -300,15 +300,13 @@ fn the_c_client_notices_that_our_server_was_killed() {
         let mut client = c_client(&[&name, "16384", "silent", "100000", "100"]);
         client.expect("connected 16384");
         client.expect("silent");
-        let pid = server.pid();
-        assert_eq!(folders_of(pid).len(), 1);
+        assert_eq!(folder.entries().len(), 1);
         server.kill();
         client.kill();
-        assert_eq!(folders_of(pid).len(), 1, "nobody was left to clean up");
+        assert_eq!(folder.entries().len(), 1, "nobody was left to clean up");
         // The next server does.
-        let _service =
-            Service::start(crate::support::config(&unique("next"), transport), allow_all());
-        assert!(folders_of(pid).is_empty());
+        let _service = Service::start(config_in(&unique("next"), transport, &folder), allow_all());
+        assert!(folder.entries().is_empty());
     }
 }
 
