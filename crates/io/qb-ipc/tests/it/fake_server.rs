@@ -16,6 +16,9 @@ use crate::support::{
     ASK_FLOW, Folder, LONG, STRANGER, Service, block_on, config, eventually, options, unique,
 };
 
+/// What is done to a file, by its path.
+type Spoil = fn(&str);
+
 const MAX: u32 = 12328;
 const DATA: u64 = 16384;
 
@@ -106,7 +109,7 @@ fn names_that_lead_astray() {
 
 #[test]
 fn files_that_are_not_what_they_should_be() {
-    let spoil: [(&str, fn(&str)); 8] = [
+    let spoil: [(&str, Spoil); 8] = [
         ("a link", |path| {
             fs::rename(path, format!("{path}.real")).unwrap();
             std::os::unix::fs::symlink(format!("{path}.real"), path).unwrap();
