@@ -7,12 +7,14 @@
 
 use std::time::{Duration, Instant};
 
-/// Never longer, whatever is asked for.
-const LONGEST: Duration = Duration::from_micros(50);
+/// Never longer, whatever is asked for and however long messages are.
+const LONGEST: Duration = Duration::from_micros(100);
 /// Failures in a row after which spinning pauses.
-const PATIENCE: u32 = 4;
-/// How many waits the pause lasts.
-const PAUSE: u32 = 64;
+const PATIENCE: u32 = 2;
+/// How many waits the first pause lasts; each further one in a row lasts twice as
+/// many, as a busy machine stays busy.
+const PAUSE: u32 = 32;
+const PAUSE_LAST: u32 = 2048;
 /// Looks at memory between looks at the clock.
 const LOOKS: u32 = 32;
 
@@ -28,38 +30,44 @@ pub(crate) struct Spin {
     time: Duration,
     failures: u32,
     pause: u32,
+    next_pause: u32,
 }
 
 impl Spin {
     pub(crate) fn new(time: Duration) -> Self {
-        Self { time: time.min(LONGEST), failures: 0, pause: 0 }
+        Self { time: time.min(LONGEST), failures: 0, pause: 0, next_pause: PAUSE }
     }
 
-    /// Looks until `ready`, or until it is time to sleep.
-    pub(crate) fn until(&mut self, mut ready: impl FnMut() -> bool) -> bool {
+    /// Looks until `ready`, or until it is time to sleep. The peer has to copy
+    /// `bytes` first, at a microsecond for each KiB.
+    pub(crate) fn until(&mut self, bytes: usize, mut ready: impl FnMut() -> bool) -> bool {
         if ready() {
             return true;
         }
         if self.time.is_zero() || self.pausing() {
             return false;
         }
+        let copying = Duration::from_nanos(bytes as u64);
+        let time = (self.time + copying).min(LONGEST);
         let start = Instant::now();
         loop {
             for _ in 0..LOOKS {
                 std::hint::spin_loop();
                 if ready() {
                     self.failures = 0;
+                    self.next_pause = PAUSE.max(self.next_pause / 2);
                     return true;
                 }
             }
-            if start.elapsed() >= self.time {
+            if start.elapsed() >= time {
                 break;
             }
         }
         self.failures += 1;
         if self.failures >= PATIENCE {
             self.failures = 0;
-            self.pause = PAUSE;
+            self.pause = self.next_pause;
+            self.next_pause = (self.next_pause * 2).min(PAUSE_LAST);
         }
         false
     }
@@ -80,13 +88,13 @@ mod tests {
         let mut spin = Spin::new(Duration::from_nanos(1));
         let mut looks = 0;
         for _ in 0..PATIENCE + PAUSE {
-            assert!(!spin.until(|| {
+            assert!(!spin.until(0, || {
                 looks += 1;
                 false
             }));
         }
         assert!(looks <= PATIENCE * (2 * LOOKS + 1) + PAUSE, "{looks}");
-        assert!(spin.until(|| true));
+        assert!(spin.until(0, || true));
     }
 
     #[test]
@@ -96,6 +104,6 @@ mod tests {
             looks += 1;
             looks == 3
         };
-        assert!(Spin::new(LONGEST).until(third));
+        assert!(Spin::new(LONGEST).until(0, third));
     }
 }
