@@ -1,9 +1,9 @@
 //! A running test daemon, and what tests need around it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -93,11 +93,8 @@ impl Daemon {
         until("the daemon ends", || self.process.try_wait().expect("a child of ours"))
     }
 
-    pub(crate) fn stderr(&mut self) -> String {
-        let mut text = String::new();
-        let mut pipe = self.process.stderr.take().expect("a pipe");
-        pipe.read_to_string(&mut text).expect("text");
-        text
+    pub(crate) fn take_stderr(&mut self) -> ChildStderr {
+        self.process.stderr.take().expect("a pipe")
     }
 }
 
