@@ -39,7 +39,8 @@ fn each_daemon_runs_with_its_row() {
             Capabilities::All => all.clone(),
             Capabilities::Keep(kept) => {
                 let set = kept.iter().fold(0_u64, |set, c| set | 1 << (*c as u32));
-                format!("{set:016x}")
+                let permitted = u64::from_str_radix(&all, 16).expect("a set");
+                format!("{:016x}", set & permitted)
             }
         };
         for field in ["CapPrm", "CapEff", "CapBnd"] {

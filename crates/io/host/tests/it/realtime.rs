@@ -6,8 +6,8 @@ use crate::daemon::{Daemon, Scratch, command, until};
 
 #[test]
 fn what_is_granted_is_in_force() {
-    let daemon = Daemon::start(&["rr=3", "mlock=1", "oom=-500"]);
-    assert_eq!(daemon.proc("oom_score_adj").trim(), "-500");
+    let daemon = Daemon::start(&["rr=3", "mlock=1", "oom=300"]);
+    assert_eq!(daemon.proc("oom_score_adj").trim(), "300");
     assert_ne!(daemon.status("VmLck"), "0 kB");
     let policy = |stat: &str| stat.rsplit(' ').nth(11).unwrap_or_default().to_string();
     assert_eq!(policy(&daemon.proc("stat")), "2", "SCHED_RR");
