@@ -12,6 +12,7 @@
 //!                                                    └─▶ log threads, recorder thread
 //! ```
 
+mod build_id;
 mod child;
 mod clock;
 mod drive;
@@ -56,7 +57,7 @@ use recorder::{Recorder, format::Header};
 pub struct Config {
     /// The daemon's name, in logs and recordings.
     pub daemon: String,
-    /// Its version, with the id of the build where there is one.
+    /// Its version; recordings add the id of the build.
     pub version: String,
     /// The node's number in the cluster; 0 when it has none.
     pub node: u32,
@@ -165,6 +166,14 @@ pub fn run<D: Daemon>(
     });
     started.handle.logs.flush(std::time::Duration::from_millis(500));
     code
+}
+
+/// With the id of the build, where the linker made one.
+fn version(version: &str) -> String {
+    match build_id::build_id() {
+        Some(id) => format!("{version} ({id})"),
+        None => version.to_string(),
+    }
 }
 
 /// Up to the first dot, as loggers show it.
@@ -281,7 +290,7 @@ impl Process {
     ) -> std::io::Result<Recorder> {
         let header = Header {
             daemon: config.daemon.clone(),
-            version: config.version.clone(),
+            version: version(&config.version),
             host: self.origin.host.clone(),
             node: config.node,
             pid: self.origin.pid,
