@@ -12,6 +12,7 @@
 //!                                                    └─▶ log threads, recorder thread
 //! ```
 
+mod build_id;
 mod child;
 mod clock;
 mod drive;
@@ -56,14 +57,14 @@ use recorder::{Recorder, format::Header};
 pub struct Config {
     /// The daemon's name, in logs and recordings.
     pub daemon: String,
-    /// Its version, with the id of the build where there is one.
+    /// Its version; recordings add the id of the build.
     pub version: String,
     /// The node's number in the cluster; 0 when it has none.
     pub node: u32,
     /// Where its lines go.
     pub logs: Vec<SinkConfig>,
     /// Called off the loop at SIGHUP, to set log levels from the configuration.
-    pub on_reload: Option<Arc<dyn Fn(&Logs) + Send + Sync>>,
+    pub on_reload: Option<OnReload>,
     /// Where observations go.
     pub observations: Option<PathBuf>,
     /// The flight recorder.
@@ -87,6 +88,9 @@ pub struct Config {
     /// How the core's own connections are made.
     pub connect: qb_ipc::ConnectOptions,
 }
+
+/// What SIGHUP does to the logs.
+pub type OnReload = Arc<dyn Fn(&Logs) + Send + Sync>;
 
 /// The longest message on connections of ours, unless the configuration says otherwise.
 const MESSAGE_MAX: u32 = 1 << 20;
@@ -162,6 +166,14 @@ pub fn run<D: Daemon>(
     });
     started.handle.logs.flush(std::time::Duration::from_millis(500));
     code
+}
+
+/// With the id of the build, where the linker made one.
+fn version(version: &str) -> String {
+    match build_id::build_id() {
+        Some(id) => format!("{version} ({id})"),
+        None => version.to_string(),
+    }
 }
 
 /// Up to the first dot, as loggers show it.
@@ -278,7 +290,7 @@ impl Process {
     ) -> std::io::Result<Recorder> {
         let header = Header {
             daemon: config.daemon.clone(),
-            version: config.version.clone(),
+            version: version(&config.version),
             host: self.origin.host.clone(),
             node: config.node,
             pid: self.origin.pid,

@@ -1,12 +1,14 @@
 //! A running test daemon, and what tests need around it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -69,7 +71,17 @@ impl Daemon {
 
     /// Ticks, worst lateness, inputs.
     pub(crate) fn stats(&self) -> (u64, Duration, u64) {
-        let text = self.ask("stats");
+        // A flood may have left no room for the question: it is asked again.
+        let asked_again = Some(Duration::from_millis(500));
+        self.socket.set_read_timeout(asked_again).expect("a timeout");
+        let text = until("statistics", || {
+            self.say("stats");
+            let mut buffer = [0; 1000];
+            let len = self.socket.recv(&mut buffer).ok()?;
+            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            text.starts_with("stats ").then_some(text)
+        });
+        self.socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut numbers = text.split(' ').skip(1).map(|n| n.parse::<u64>().expect("a number"));
         let mut next = || numbers.next().expect("three numbers");
         (next(), Duration::from_micros(next()), next())
@@ -93,11 +105,8 @@ impl Daemon {
         until("the daemon ends", || self.process.try_wait().expect("a child of ours"))
     }
 
-    pub(crate) fn stderr(&mut self) -> String {
-        let mut text = String::new();
-        let mut pipe = self.process.stderr.take().expect("a pipe");
-        pipe.read_to_string(&mut text).expect("text");
-        text
+    pub(crate) fn take_stderr(&mut self) -> ChildStderr {
+        self.process.stderr.take().expect("a pipe")
     }
 }
 
@@ -154,24 +163,23 @@ impl Drop for Scratch {
     }
 }
 
-/// A tmpfs of a few pages, mounted for one test.
+/// A tmpfs of a few pages for one test, in a mount namespace of the test's
+/// thread and the processes that it starts: nothing is left behind, however
+/// the test ends.
 pub(crate) struct SmallDisk {
     folder: Scratch,
 }
 
 impl SmallDisk {
     pub(crate) fn new(kib: u32) -> Self {
+        let need = "mounting a tmpfs needs root: run the tests as root";
         let folder = Scratch::new();
+        let (none, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+        unshare(CloneFlags::CLONE_NEWNS).expect(need);
+        mount(none, "/", none, private, none).expect(need);
         let size = format!("size={kib}k,mode=755");
-        let flags = nix::mount::MsFlags::empty();
-        nix::mount::mount(
-            Some("host-it"),
-            folder.path(),
-            Some("tmpfs"),
-            flags,
-            Some(size.as_str()),
-        )
-        .expect("mounting a tmpfs needs root: run the tests as root");
+        let flags = MsFlags::empty();
+        mount(Some("host-it"), folder.path(), Some("tmpfs"), flags, Some(&*size)).expect(need);
         Self { folder }
     }
 
@@ -195,6 +203,6 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = nix::mount::umount2(self.folder.path(), nix::mount::MntFlags::MNT_DETACH);
+        let _ = umount2(self.folder.path(), MntFlags::MNT_DETACH);
     }
 }
