@@ -262,3 +262,6 @@ impl World {
         self.trace.line(format_args!("{seconds:>5}.{nanos:09} #{id} {place} {text} <-#{cause}"));
     }
 }
+
+#[cfg(test)]
+mod tests;
