@@ -94,7 +94,7 @@ impl World {
                 }
             }
             AgentCall::Fence { target, reboot } => {
-                self.begin_fencing(pid.node, key, target, reboot)
+                self.begin_fencing(pid.node, key, target, reboot);
             }
         }
     }
