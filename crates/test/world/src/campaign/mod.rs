@@ -34,6 +34,18 @@ pub fn plan_of(seed: u64, nodes: Option<u32>) -> Plan {
     plan::plan(seed, nodes, &daemons)
 }
 
+/// Switches a planted mistake on for this thread; false when there is none of
+/// that name, or none are compiled in.
+pub fn plant_mutant(name: &str) -> bool {
+    #[cfg(feature = "mutants")]
+    if let Some(known) = crate::miniature::MUTANTS.iter().find(|known| **known == name) {
+        sansio::mutant::set(Some(known));
+        return true;
+    }
+    let _ = name;
+    false
+}
+
 /// How many seeds a campaign runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
