@@ -10,6 +10,9 @@ use crate::{journal, plants, procs};
 /// How long the loss of a daemon may keep its node from acting.
 const RESPAWN_NS: u64 = 30_000_000_000;
 
+/// Sees every observation as it comes.
+pub(crate) type Watch = Box<dyn FnMut(&Observation)>;
+
 /// A lab and what has been read of its journals.
 pub(crate) struct LabCluster {
     pub(crate) lab: Lab,
@@ -20,7 +23,7 @@ pub(crate) struct LabCluster {
     /// Stretches in which a node could not act, because of what was done to it.
     pub(crate) unable: Vec<Interval>,
     /// Called with each batch of observations, for who watches.
-    pub(crate) watch: Option<Box<dyn FnMut(&Observation)>>,
+    pub(crate) watch: Option<Watch>,
 }
 
 impl LabCluster {

@@ -64,11 +64,13 @@ impl Hub {
             return Ok(());
         }
         let mut child = self.monitor(node)?;
-        let (monitor, leader) = match self.bring_up(node, &mut child) {
+        let (monitor, leader) = match self.bring_up(node, &mut child, cause) {
             Ok(pids) => pids,
             Err(why) => {
                 let _ = child.kill();
                 let _ = child.wait();
+                self.net().unplug(node);
+                self.note_power(node, false, PowerCause::Fault);
                 return Err(format!("n{node} does not boot: {why}{}", self.last_words(node)));
             }
         };
@@ -82,7 +84,6 @@ impl Hub {
             started: self.autostart(node).exists(),
             frozen: false,
         });
-        self.note_power(node, true, cause);
         let hub = Arc::clone(self);
         thread::spawn(move || hub.watch(node, monitor, child));
         Ok(())
@@ -116,7 +117,12 @@ impl Hub {
     }
 
     /// Talks with the monitor until the node is up; returns both pids.
-    fn bring_up(&self, node: u32, child: &mut Child) -> Result<(Pid, Pid), String> {
+    fn bring_up(
+        &self,
+        node: u32,
+        child: &mut Child,
+        cause: PowerCause,
+    ) -> Result<(Pid, Pid), String> {
         let monitor = Pid::try_from(child.id()).map_err(|e| e.to_string())?;
         let mut said = BufReader::new(child.stdout.take().ok_or("no pipe")?).lines();
         let mut expect = |wanted: &str| match said.next() {
@@ -126,6 +132,8 @@ impl Hub {
         };
         expect(SAYS_NETNS)?;
         self.net().plug(node, monitor)?;
+        // Before anything in the node can be observed.
+        self.note_power(node, true, cause);
         let mut stdin = child.stdin.take().ok_or("no pipe")?;
         stdin.write_all(b"\n").map_err(|e| e.to_string())?;
         drop(stdin);
