@@ -130,7 +130,10 @@ fn public(command: &str, args: &[String]) -> Result<bool, String> {
         "demo" => demo::run(&client::own_program()?),
         "clean" => {
             let reaped = layout::reap()?;
-            println!("removed: {}", if reaped.is_empty() { "nothing".into() } else { reaped.join(" ") });
+            println!(
+                "removed: {}",
+                if reaped.is_empty() { "nothing".into() } else { reaped.join(" ") }
+            );
             Ok(true)
         }
         "image" => {
@@ -211,7 +214,14 @@ fn status(options: &Options) -> Result<bool, String> {
         }
         let lab = Lab::open(&dir.name())?;
         let spec = lab.spec();
-        println!("lab {}: {} {} nodes, {}, mix \"{}\"", dir.name(), spec.nodes, spec.kind, spec.transport, spec.mix);
+        println!(
+            "lab {}: {} {} nodes, {}, mix \"{}\"",
+            dir.name(),
+            spec.nodes,
+            spec.kind,
+            spec.transport,
+            spec.mix
+        );
         match lab.audit() {
             Ok(table) => print!("{table}"),
             Err((why, table)) => println!("{table}{why}"),

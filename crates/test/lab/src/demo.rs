@@ -39,7 +39,9 @@ hold 1s active service on rest($victim)
 
 /// Runs it; false when it did not go as it should.
 pub fn run(program: &Path) -> Result<bool, String> {
-    println!("Three nodes on this machine, each with its own processes, network and disk; a service");
+    println!(
+        "Three nodes on this machine, each with its own processes, network and disk; a service"
+    );
     println!("(a program and the floating address {}); a power switch to fence with.", address());
     println!("The nodes run the REFERENCE stack, Debian's corosync and pacemaker: Systole's own");
     println!("daemons take their place here as soon as they can.\n");
@@ -104,7 +106,7 @@ impl Story {
 #[derive(Default)]
 struct Narrator {
     views: BTreeMap<Node, RingId>,
-    lost: bool,
+    quorate: BTreeMap<Node, bool>,
 }
 
 impl Narrator {
@@ -116,16 +118,21 @@ impl Narrator {
                 let list: Vec<String> = members.iter().map(Node::to_string).collect();
                 (!known).then(|| format!("{node}      is in a membership with {}", list.join(" ")))
             }
-            Event::Quorum { quorate: true, .. } => Some(format!("{node}      has quorum")),
-            Event::Quorum { quorate: false, .. } => Some(format!("{node}      has no quorum")),
+            Event::Quorum { quorate, .. } => {
+                let known = self.quorate.insert(node, *quorate) == Some(*quorate);
+                let word = if *quorate { "has quorum" } else { "has no quorum" };
+                (!known).then(|| format!("{node}      {word}"))
+            }
             Event::Start { rsc, step: Step::Ok } => Some(format!("{node}      started {rsc}")),
             Event::Start { rsc, step: Step::Failed } => {
                 Some(format!("{node}      FAILED to start {rsc}"))
             }
             Event::Stop { rsc, step: Step::Ok } => Some(format!("{node}      stopped {rsc}")),
             Event::Power { target, on: false, cause: PowerCause::Fault } => {
-                self.lost = true;
-                Some(format!("power   {target} is KILLED: no process and no interface of it is left"))
+                self.quorate.remove(target);
+                Some(format!(
+                    "power   {target} is KILLED: no process and no interface of it is left"
+                ))
             }
             Event::Power { target, on: false, .. } => {
                 Some(format!("power   {target} is switched off"))
@@ -134,7 +141,11 @@ impl Narrator {
                 Some(format!("power   {target} is switched on again and boots"))
             }
             Event::Fenced { target, ok } => {
-                let word = if *ok { "is fenced: it cannot touch the service any more" } else { "could NOT be fenced" };
+                let word = if *ok {
+                    "is fenced: it cannot touch the service any more"
+                } else {
+                    "could NOT be fenced"
+                };
                 Some(format!("power   {target} {word}"))
             }
             _ => None,
@@ -181,8 +192,14 @@ impl Drop for Pinger {
 
 /// Words by which the reference's log says why something is done.
 const REASONS: &[&str] = &[
-    "will be fenced:", "Actions: Fence", "Actions: Move", "Actions: Recover", "Actions: Start",
-    "Requesting fencing (reboot)", "New Configured Resource", "state is now lost",
+    "will be fenced:",
+    "Actions: Fence",
+    "Actions: Move",
+    "Actions: Recover",
+    "Actions: Start",
+    "Requesting fencing (reboot)",
+    "New Configured Resource",
+    "state is now lost",
 ];
 
 /// Tells what the nodes' own logs give as reasons.
@@ -245,12 +262,24 @@ fn conclude(outcome: &Outcome, story: &Story) {
         found.map_or("never".into(), |s| seconds(s.at - killed.at))
     };
     println!("From the kill on:");
-    println!("  noticed by the others (membership)   {}", after(&|e| matches!(e, Event::View { .. })));
-    println!("  fenced                               {}", after(&|e| matches!(e, Event::Fenced { ok: true, .. })));
-    println!("  started elsewhere                    {}", after(&|e| matches!(e, Event::Start { rsc, step: Step::Ok } if rsc == "vip")));
+    println!(
+        "  noticed by the others (membership)   {}",
+        after(&|e| matches!(e, Event::View { .. }))
+    );
+    println!(
+        "  fenced                               {}",
+        after(&|e| matches!(e, Event::Fenced { ok: true, .. }))
+    );
+    println!(
+        "  started elsewhere                    {}",
+        after(&|e| matches!(e, Event::Start { rsc, step: Step::Ok } if rsc == "vip"))
+    );
     let back = answers.iter().find(|(at, reachable)| *at > killed.at && *reachable);
     match back {
-        Some((at, _)) => println!("  the address answers again            {}  <- what a user noticed", seconds(at - killed.at)),
+        Some((at, _)) => println!(
+            "  the address answers again            {}  <- what a user noticed",
+            seconds(at - killed.at)
+        ),
         None => println!("  the address never answered again"),
     }
     let word = if outcome.passed() { "all kept" } else { "NOT all kept" };

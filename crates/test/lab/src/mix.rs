@@ -135,7 +135,11 @@ fn rule(word: &str) -> Result<Rule, String> {
     };
     let known = || DAEMONS.iter().map(|d| d.name).collect::<Vec<_>>().join(", ");
     let daemon = name
-        .map(|name| daemon(name).map(|d| d.name).ok_or_else(|| format!("\"{word}\": no such daemon; there are {}", known())))
+        .map(|name| {
+            daemon(name)
+                .map(|d| d.name)
+                .ok_or_else(|| format!("\"{word}\": no such daemon; there are {}", known()))
+        })
         .transpose()?;
     Ok(Rule { node, daemon, stack })
 }
@@ -165,15 +169,27 @@ pub fn source(daemon: &Daemon, stack: Stack, base: &Path, dist: Option<&Path>) -
 /// Refuses a mix that the tree cannot provide.
 pub fn check(mix: &Mix, nodes: u32, dist: Option<&Path>) -> Result<(), String> {
     if mix.highest_node() > nodes {
-        return Err(format!("the mix names n{}, the cluster has {nodes} nodes", mix.highest_node()));
+        return Err(format!(
+            "the mix names n{}, the cluster has {nodes} nodes",
+            mix.highest_node()
+        ));
     }
     for node in 1..=nodes {
         for daemon in mix.ours(node) {
             let file = source(daemon, Stack::Ours, Path::new("/"), dist);
             match file {
-                None => return Err(format!("n{node}: {} is to be ours, but no --dist DIR (cargo xtask dist DIR) is given", daemon.name)),
+                None => {
+                    return Err(format!(
+                        "n{node}: {} is to be ours, but no --dist DIR (cargo xtask dist DIR) is given",
+                        daemon.name
+                    ));
+                }
                 Some(file) if !file.is_file() => {
-                    return Err(format!("n{node}: {} is to be ours, but {} does not exist", daemon.name, file.display()));
+                    return Err(format!(
+                        "n{node}: {} is to be ours, but {} does not exist",
+                        daemon.name,
+                        file.display()
+                    ));
                 }
                 Some(_) => {}
             }

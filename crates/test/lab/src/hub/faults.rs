@@ -16,9 +16,8 @@ impl Hub {
     /// Stops every process of a node, its first one included.
     pub(super) fn freeze(&self, node: u32) -> Result<(), String> {
         let leader = self.leader(node)?;
-        let stopped = |pid: &Pid| {
-            procs::state(*pid).is_none_or(|s| matches!(s, 'T' | 't' | 'Z' | 'X'))
-        };
+        let stopped =
+            |pid: &Pid| procs::state(*pid).is_none_or(|s| matches!(s, 'T' | 't' | 'Z' | 'X'));
         // A process that was being made while we looked is stopped at the next look.
         let all = procs::wait_until(FREEZE, || {
             let running: Vec<Pid> =

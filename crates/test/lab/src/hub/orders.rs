@@ -99,10 +99,7 @@ fn obey(hub: &Arc<Hub>, words: &[&str]) -> Result<String, String> {
     }
 }
 
-fn each(
-    nodes: &str,
-    mut work: impl FnMut(u32) -> Result<(), String>,
-) -> Result<String, String> {
+fn each(nodes: &str, mut work: impl FnMut(u32) -> Result<(), String>) -> Result<String, String> {
     for node in list(nodes)? {
         work(node)?;
     }

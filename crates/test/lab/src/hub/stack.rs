@@ -129,7 +129,8 @@ impl Hub {
             thread::spawn(move || work(&hub, node))
         };
         let threads: Vec<_> = nodes.iter().map(start).collect();
-        let results = threads.into_iter().map(|t| t.join().unwrap_or(Err("a thread panicked".into())));
+        let results =
+            threads.into_iter().map(|t| t.join().unwrap_or(Err("a thread panicked".into())));
         results.collect::<Vec<_>>().into_iter().collect()
     }
 

@@ -64,8 +64,7 @@ impl PacketSocket {
         address.sll_ifindex = i32::try_from(index).map_err(io::Error::other)?;
         let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
         // SAFETY: `address` outlives the call and `size` is its size.
-        let done =
-            unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const address).cast(), size) };
+        let done = unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const address).cast(), size) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
