@@ -164,7 +164,7 @@ impl RunDir {
         let pid = fs::read_to_string(self.hub_pid()).ok().and_then(|t| t.trim().parse().ok());
         let Some(pid) = pid else { return };
         let ours = self.path.to_string_lossy().into_owned();
-        let is_hub = || procs::cmdline(pid).iter().any(|word| *word == ours);
+        let is_hub = || procs::cmdline(pid).contains(&ours);
         if is_hub() {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }

@@ -48,11 +48,11 @@ pub(super) struct Audit {
 impl Hub {
     /// Looks at every node that has power.
     pub(super) fn audit(&self) -> Result<Audit, String> {
-        let mut audit = Audit::default();
-        audit.table = format!(
+        let table = format!(
             "{:5} {:21} {:7} {:10} {:12} {:17} executable\n",
             "node", "daemon", "pid", "stack", "build id", "device:inode"
         );
+        let mut audit = Audit { table, complaints: Vec::new() };
         for node in self.nodes() {
             self.audit_node(node, &mut audit)?;
         }
