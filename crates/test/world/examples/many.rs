@@ -1,19 +1,24 @@
+use world::Keep;
 use world::campaign::*;
 fn main() {
     let a: Vec<u64> = std::env::args().skip(1).map(|s| s.parse().unwrap()).collect();
-    let s = campaign(a[0], Extent::Seeds(a[1]), None, |_| {});
-    for (seed, f) in &s.failed {
-        println!("--- {seed}: {}", f.to_string().chars().take(600).collect::<String>());
+    let mut count = std::collections::BTreeMap::<String, Vec<u64>>::new();
+    for seed in a[0]..a[0] + a[1] {
+        if let Some(f) = run(&plan_of(seed, None), Keep::Hash).fault {
+            let name = match &f {
+                Failure::Violation(v) => {
+                    let mut n: Vec<_> = v.iter().map(|v| v.checker).collect();
+                    n.sort();
+                    n.dedup();
+                    n.join("+")
+                }
+                Failure::Panic(p) => format!("panic {}", p.chars().take(100).collect::<String>()),
+                _ => f.name().to_string(),
+            };
+            count.entry(name).or_default().push(seed);
+        }
     }
-    println!(
-        "{} seeds {} failed {:?} {:.0} node-s",
-        s.seeds,
-        s.failed.len(),
-        s.took,
-        s.node_seconds
-    );
-    for (k, v) in &s.counters.things {
-        println!("{v:>9} {k}");
+    for (k, v) in count {
+        println!("{k}: {} {:?}", v.len(), &v[..v.len().min(8)]);
     }
-    println!("missing {:?}", never_reached(&s.counters));
 }

@@ -1,16 +1,20 @@
 //! A client of the ring that sends messages now and then: work for the order of
 //! messages, and for local connections, that no resource would give.
+//!
+//! It is an oracle too, for what only a client can see: each message says for
+//! which ring it was meant, and whoever gets it in another one panics.
 
 use std::time::Duration;
 
-use ::miniature::ipc::{self, MCAST, TRACK, VIEW, ViewEvent};
+use ::miniature::ipc::{self, DELIVER, DeliverEvent, MCAST, TRACK, VIEW, ViewEvent};
 use ::miniature::ring;
-use observe::RingId;
+use observe::{Node, RingId};
 use sansio::edge::{self, Channel, Conn, Frame, Input, Output};
 use sansio::{
     Core, Elided, Inspect, Mono, NoJob, Now, Outbox, Record, RecordError, Recorded, Rng, Secrets,
     TimerId, TimerTable,
 };
+use wire::{Reader, Writer};
 
 sansio::timers! {
     /// The client's timers.
@@ -24,6 +28,8 @@ sansio::timers! {
 
 const RECONNECT: Duration = Duration::from_millis(200);
 const OUTBOX: usize = 32;
+/// No keeper's message begins so.
+const MARK: u8 = 0xff;
 
 /// The client.
 #[derive(Debug)]
@@ -77,11 +83,34 @@ impl Chatter {
         self.arm(now);
         let Some(ring) = self.ring.filter(|_| self.connected && !self.blocked) else { return };
         for _ in 0..self.rng.range(1, 4) {
-            let len = usize::try_from(self.rng.below(64)).unwrap_or(0);
-            // No keeper's message begins so.
-            self.request(MCAST, ipc::encode_mcast(ring, &vec![0xff; len + 1]));
+            let padding = usize::try_from(self.rng.below(64)).unwrap_or(0);
+            let mut w = Writer::new();
+            w.u8(MARK).u64(ring.seq).u32(ring.rep.0).raw(&vec![0; padding]);
+            self.request(MCAST, ipc::encode_mcast(ring, &w.finish()));
         }
     }
+
+    fn event(&mut self, frame: &Frame) {
+        match frame.id {
+            VIEW => self.ring = ViewEvent::decode(&frame.body).ok().map(|view| view.ring),
+            DELIVER => {
+                let event = DeliverEvent::decode(&frame.body).expect("the ring sends its events");
+                if let Some(meant) = meant_for(&event.bytes) {
+                    assert_eq!(meant, event.ring, "a message was delivered in another ring");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The ring that a message of a client of this kind was meant for.
+fn meant_for(bytes: &[u8]) -> Option<RingId> {
+    let mut r = Reader::new(bytes);
+    let ours = r.u8("a mark").ok()? == MARK;
+    let seq = r.u64("a sequence").ok()?;
+    let rep = Node(r.u32("a representative").ok()?);
+    ours.then_some(RingId { seq, rep })
 }
 
 impl Core for Chatter {
@@ -101,9 +130,7 @@ impl Core for Chatter {
                 self.conn = Conn(self.conn.0 + 1);
                 self.timers.arm(Timer::Reconnect, now.mono + RECONNECT);
             }
-            Input::Frame { frame, .. } if frame.channel == Channel::Event && frame.id == VIEW => {
-                self.ring = ViewEvent::decode(&frame.body).ok().map(|view| view.ring);
-            }
+            Input::Frame { frame, .. } if frame.channel == Channel::Event => self.event(&frame),
             Input::Blocked(_) => self.blocked = true,
             Input::Writable(_) => self.blocked = false,
             Input::Stop => self.out.push(Output::Exit { code: 0 }),

@@ -21,6 +21,7 @@
 
 pub mod campaign;
 mod chatter;
+pub mod cli;
 mod clock;
 mod disk;
 mod engine;

@@ -75,6 +75,11 @@ impl Locals {
         Self { bound: bound.max(4), last: 0, all: BTreeMap::new(), index: BTreeMap::new() }
     }
 
+    /// Queues hold `bound` messages from now on; what is queued stays.
+    pub(crate) fn set_bound(&mut self, bound: usize) {
+        self.bound = bound.max(4);
+    }
+
     pub(crate) fn open(&mut self, client: End, server: End) -> u64 {
         self.last += 1;
         let id = self.last;

@@ -266,23 +266,13 @@ impl AsyncClient {
                 guard.clear_ready();
                 true
             }
+            // Cleared first and looked at after, so that nothing is overlooked.
             Source::Socket { request, event } => {
                 let mut changed = false;
-                for (socket, channel) in [(request, Channel::Response), (event, Channel::Event)] {
+                for socket in [request, event] {
                     if let Poll::Ready(Ok(mut guard)) = socket.poll_read_ready(cx) {
-                        changed = true;
                         guard.clear_ready();
-                        // Looked at after clearing, so that nothing is overlooked.
-                        let received = self.link.try_receive(channel, &mut self.body);
-                        if let Ok(Some(header)) = received {
-                            if channel == Channel::Response {
-                                self.awaiting = self.awaiting.saturating_sub(1);
-                            }
-                            let body = std::mem::take(&mut self.body);
-                            let (id, error) = (header.id, header.error);
-                            let frame = Frame { channel, id, error, body };
-                            self.ready.push_back(ClientEvent::Frame(frame));
-                        }
+                        changed = true;
                     }
                 }
                 changed

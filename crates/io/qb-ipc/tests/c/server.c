@@ -7,6 +7,7 @@
 #include <poll.h>
 
 static qb_loop_t *loop;
+static qb_ipcs_service_t *service;
 static int auth_uid, auth_gid, auth_mode, auth_set, deny;
 
 struct pending {
@@ -16,7 +17,8 @@ struct pending {
 
 static int32_t accept_client(qb_ipcs_connection_t *c, uid_t uid, gid_t gid) {
     if (deny) return -deny;
-    if (auth_set) qb_ipcs_connection_auth_set(c, (uid_t)auth_uid, (gid_t)auth_gid, (mode_t)auth_mode);
+    /* Pacemaker's daemons leave user 0 the library's default. */
+    if (auth_set && uid != 0) qb_ipcs_connection_auth_set(c, (uid_t)auth_uid, (gid_t)auth_gid, (mode_t)auth_mode);
     printf("accepted %d %d\n", (int)uid, (int)gid);
     return 0;
 }
@@ -64,6 +66,11 @@ static int32_t process(qb_ipcs_connection_t *c, void *data, size_t size) {
         header.size += (int32_t)iov[1].iov_len;
     }
     while (qb_ipcs_response_sendv(c, iov, 2) == -EAGAIN) usleep(100);
+    if (request->id == ASK_FLOW) {
+        static const enum qb_ipcs_rate_limit rates[] = {
+            QB_IPCS_RATE_NORMAL, QB_IPCS_RATE_OFF, QB_IPCS_RATE_OFF_2};
+        qb_ipcs_request_rate_limit(service, rates[args[0] % 3]);
+    }
     if (request->id == ASK_EVENTS) {
         struct pending *p = calloc(1, sizeof *p);
         *p = (struct pending){c, 0, args[0], args[1]};
@@ -94,7 +101,10 @@ static int32_t on_stdin(int32_t fd, int32_t revents, void *data) {
     char c;
     (void)revents;
     (void)data;
-    if (read(fd, &c, 1) <= 0) {
+    /* Each byte lets requests through again. */
+    if (read(fd, &c, 1) > 0) {
+        qb_ipcs_request_rate_limit(service, QB_IPCS_RATE_NORMAL);
+    } else {
         qb_loop_stop(loop);
         return -1;
     }
@@ -119,10 +129,10 @@ int main(int argc, char **argv) {
         .job_add = job_add, .dispatch_add = dispatch_add, .dispatch_mod = dispatch_mod, .dispatch_del = dispatch_del};
     enum qb_ipc_type type = strcmp(argv[optind + 1], "shm") == 0 ? QB_IPC_SHM : QB_IPC_SOCKET;
     loop = qb_loop_create();
-    qb_ipcs_service_t *s = qb_ipcs_create(argv[optind], 4, type, &handlers);
-    qb_ipcs_poll_handlers_set(s, &polls);
-    if (enforced) qb_ipcs_enforce_buffer_size(s, (uint32_t)enforced);
-    int32_t res = qb_ipcs_run(s);
+    service = qb_ipcs_create(argv[optind], 4, type, &handlers);
+    qb_ipcs_poll_handlers_set(service, &polls);
+    if (enforced) qb_ipcs_enforce_buffer_size(service, (uint32_t)enforced);
+    int32_t res = qb_ipcs_run(service);
     if (res) {
         printf("run failed %d\n", res);
         return 1;
@@ -130,6 +140,6 @@ int main(int argc, char **argv) {
     qb_loop_poll_add(loop, QB_LOOP_LOW, 0, POLLIN, NULL, on_stdin);
     printf("ready\n");
     qb_loop_run(loop);
-    qb_ipcs_destroy(s);
+    qb_ipcs_destroy(service);
     return 0;
 }

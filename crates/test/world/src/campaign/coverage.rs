@@ -26,6 +26,7 @@ const FAULTS: &[&str] = &[
     "fault: power switch fails",
     "fault: power switch hangs",
     "fault: reload",
+    "fault: slow local messages",
     "fault: socket buffer full",
     "fault: start failed",
     "fault: stop failed",

@@ -11,6 +11,8 @@ use crate::{DiskWeather, Weather, World};
 
 const SECOND: u64 = 1_000_000_000;
 const MILLI: u64 = 1_000_000;
+/// The longest call of an agent that is well.
+const QUICK_AGENT: u64 = 200 * MILLI;
 
 /// A cluster, its work, and what will happen to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +71,11 @@ pub enum Fault {
     Resume(Node, &'static str),
     /// The disk behaves so.
     Disk(Node, DiskWeather),
-    /// Starts, stops, looks fail and calls hang: per mille.
-    Agents([u32; 4]),
+    /// Starts, stops, looks fail and calls hang: per mille; calls take up to so
+    /// many nanoseconds.
+    Agents([u32; 4], u64),
+    /// Local messages of the node take up to so many nanoseconds.
+    SlowLocal(Node, u64),
     /// The power switch answers so for the node.
     Switch(Node, PowerMode),
     /// Jobs are lost, per mille, and take up to so many nanoseconds.
@@ -110,12 +115,14 @@ impl Fault {
             Fault::Pause(node, daemon) => known(world.pause_daemon(*node, daemon)),
             Fault::Resume(node, daemon) => known(world.resume_daemon(*node, daemon)),
             Fault::Disk(node, weather) => world.set_disk(*node, weather.clone()),
-            Fault::Agents([start, stop, monitor, hang]) => {
+            Fault::Agents([start, stop, monitor, hang], most_ns) => {
+                world.agents.call_ns.1 = *most_ns;
                 world.agents.start_fails = *start;
                 world.agents.stop_fails = *stop;
                 world.agents.monitor_fails = *monitor;
                 world.agents.hangs = *hang;
             }
+            Fault::SlowLocal(node, most_ns) => world.slow_local(*node, *most_ns),
             Fault::Switch(node, mode) => {
                 world.agents.switch.insert(*node, *mode);
             }
@@ -139,7 +146,7 @@ fn known(result: Result<(), String>) {
 }
 
 /// The plan of a seed; `nodes` overrides the number of nodes.
-pub fn plan(seed: u64, nodes: Option<u32>, daemons: &[&'static str]) -> Plan {
+pub(super) fn plan(seed: u64, nodes: Option<u32>, daemons: &[&'static str]) -> Plan {
     let mut rng = Rng::new(seed).fork(0x0007_1a7e);
     let counts = [3, 3, 3, 3, 3, 3, 5, 5, 5, 5, 4, 4, 7, 6, 2, 1];
     let drawn = rng.pick(&counts).copied().unwrap_or(3);
@@ -151,7 +158,7 @@ pub fn plan(seed: u64, nodes: Option<u32>, daemons: &[&'static str]) -> Plan {
     let mut maker =
         Maker { nodes: (1..=nodes).map(Node).collect(), daemons, rng, faults: Vec::new(), length };
     maker.make();
-    let Maker { mut rng, mut faults, .. } = maker;
+    let Maker { mut rng, mut faults, length, .. } = maker;
     faults.sort_by_key(|timed| timed.at);
     let bounds = [8, 16, 64, 256];
     Plan {
@@ -194,6 +201,10 @@ const MENU: &[Draw] = &[
     Maker::jobs,
     Maker::calendar,
     Maker::leave,
+    Maker::slow_local,
+    Maker::crash_while_writing,
+    Maker::all_apart,
+    Maker::blind_keepers,
 ];
 
 impl Maker {
@@ -229,6 +240,10 @@ impl Maker {
     }
 
     fn node(&mut self) -> Node {
+        // The lowest node coordinates, and often has the resource.
+        if self.rng.chance(250) {
+            return Node(1);
+        }
         self.rng.pick(&self.nodes).copied().unwrap_or(Node(1))
     }
 
@@ -325,9 +340,11 @@ impl Maker {
             u32::try_from(share).unwrap_or(0)
         };
         let shares = [share(), share(), share(), share() / 2];
-        self.add(at, Fault::Agents(shares));
+        let slowest = [QUICK_AGENT, SECOND, 6 * SECOND];
+        let most = self.rng.pick(&slowest).copied().unwrap_or(SECOND);
+        self.add(at, Fault::Agents(shares, most));
         let end = self.later(at, 1_000, 12_000);
-        self.add(end, Fault::Agents([0; 4]));
+        self.add(end, Fault::Agents([0; 4], QUICK_AGENT));
     }
 
     fn switch(&mut self, at: u64) {
@@ -358,6 +375,54 @@ impl Maker {
         self.add(at, Fault::Stop(node));
         let end = self.later(at, 500, 12_000);
         self.add(end, Fault::Start(node));
+    }
+
+    fn slow_local(&mut self, at: u64) {
+        let node = self.node();
+        let most = self.rng.range(20, 1500) * MILLI;
+        self.add(at, Fault::SlowLocal(node, most));
+        let end = self.later(at, 1_000, 8_000);
+        self.add(end, Fault::SlowLocal(node, 0));
+    }
+
+    /// A membership must be formed while a disk is slow, and its node dies
+    /// before the disk has answered.
+    fn crash_while_writing(&mut self, at: u64) {
+        let (node, other) = (self.node(), self.node());
+        let slow = DiskWeather { latency_ns: (200 * MILLI, 2 * SECOND), ..DiskWeather::default() };
+        self.add(at, Fault::Disk(node, slow));
+        self.add(at, Fault::KillDaemon(other, self.daemons[0]));
+        let crash = self.later(at, 200, 2_500);
+        if self.rng.chance(500) {
+            self.add(crash, Fault::KillDaemon(node, self.daemons[0]));
+        } else {
+            self.add(crash, Fault::Kill(node));
+            self.add(crash + 50 * MILLI, Fault::Boot(node));
+        }
+        self.add(crash + MILLI, Fault::Disk(node, DiskWeather::default()));
+    }
+
+    /// No side has a majority, for longer than a node may take to stop its
+    /// resources: nobody can fence anybody.
+    fn all_apart(&mut self, at: u64) {
+        let alone = self.nodes.iter().map(|node| BTreeSet::from([*node])).collect();
+        self.add(at, Fault::Cut(alone));
+        let end = self.later(at, 16_000, 22_000);
+        self.add(end, Fault::HealNetwork);
+        self.length = self.length.max(end);
+    }
+
+    /// Keepers start again and cannot find out what runs.
+    fn blind_keepers(&mut self, at: u64) {
+        self.add(at, Fault::Agents([0, 0, 700, 0], QUICK_AGENT));
+        for node in self.nodes.clone() {
+            let when = self.later(at, 1, 600);
+            if self.rng.chance(600) {
+                self.add(when, Fault::KillDaemon(node, self.daemons[1]));
+            }
+        }
+        let end = self.later(at, 700, 2_000);
+        self.add(end, Fault::Agents([0; 4], QUICK_AGENT));
     }
 }
 

@@ -136,14 +136,12 @@ fn live(world: &mut World, plan: &Plan) -> Option<Fault> {
     world.run_until(plan.heal_at);
     heal(world);
     let stuck = converge(world);
-    let quiet_from = stuck.is_none().then(|| world.now());
-    world.run_until(world.now() + QUIET_NS);
-    let broken = stuck.is_none().then(|| why_not_whole(world)).flatten();
+    let quiet_from = stuck.is_none().then(|| world.now() - QUIET_NS);
     let violations = checkers::check(&settings(world, quiet_from), world.observations());
     if !violations.is_empty() {
         return Some(Fault::Violation(violations));
     }
-    stuck.or(broken.map(|why| format!("whole, and then no more: {why}"))).map(Fault::Stuck)
+    stuck.map(Fault::Stuck)
 }
 
 fn settings(world: &World, quiet_from: Option<u64>) -> Settings {
@@ -172,19 +170,29 @@ fn heal(world: &mut World) {
     }
 }
 
-/// None when the cluster is whole in time, else what stands against it.
+/// None once the cluster has been whole for a while, else what stands against
+/// it at the deadline. A fencing that was under way may break it once more.
 fn converge(world: &mut World) -> Option<String> {
     let deadline = world.now() + CONVERGE_NS;
     let mut picture = Picture::default();
     let mut seen = 0;
+    let mut whole_since = None;
     loop {
         for observation in &world.observations()[seen..] {
             picture.apply(observation);
         }
         seen = world.observations().len();
         let why = obstacle(&picture, &world.nodes());
-        if why.is_none() || world.now() >= deadline {
-            return why;
+        let since = match why {
+            None => *whole_since.get_or_insert(world.now()),
+            Some(why) if world.now() >= deadline => return Some(why),
+            Some(_) => {
+                whole_since = None;
+                world.now()
+            }
+        };
+        if whole_since.is_some() && world.now() >= since + QUIET_NS {
+            return None;
         }
         // A node that was leaving when the others were told to start.
         for node in world.nodes() {
@@ -192,14 +200,9 @@ fn converge(world: &mut World) -> Option<String> {
                 world.start(node);
             }
         }
-        world.run_until_observed(deadline);
+        let until = if whole_since.is_some() { since + QUIET_NS } else { deadline };
+        world.run_until_observed(until);
     }
-}
-
-fn why_not_whole(world: &World) -> Option<String> {
-    let mut picture = Picture::default();
-    world.observations().iter().for_each(|seen| picture.apply(seen));
-    obstacle(&picture, &world.nodes())
 }
 
 /// What keeps the cluster from being whole: one quorate ring of all, the

@@ -1,7 +1,5 @@
 //! What a runner does to a cluster: power, freezing, killing, clocks.
 
-use std::collections::BTreeMap;
-
 use observe::{Event, Node, PowerCause};
 use sansio::edge::Input;
 
@@ -202,18 +200,24 @@ impl World {
         self.node(node).disk.weather = weather;
     }
 
+    /// Local messages on the node take up to so many nanoseconds more.
+    pub fn slow_local(&mut self, node: Node, most_ns: u64) {
+        if most_ns > 0 {
+            self.counters.count("fault: slow local messages");
+        }
+        self.node(node).local_slow_ns = most_ns;
+    }
+
     /// Ends every fault that is not a state of a node: network, disks, agents,
     /// processes and the power switch are as they should be.
     pub fn heal(&mut self) {
         self.network.heal();
-        self.agents = super::AgentWeather { switch: BTreeMap::new(), ..self.agents.clone() };
-        self.agents.start_fails = 0;
-        self.agents.stop_fails = 0;
-        self.agents.monitor_fails = 0;
-        self.agents.hangs = 0;
+        self.locals.set_bound(super::LOCAL_BOUND);
+        self.agents = super::AgentWeather::default();
         self.processes = super::ProcessWeather::default();
         for state in self.nodes.values_mut() {
             let lying = state.disk.weather.lying;
+            state.local_slow_ns = 0;
             state.disk.weather = DiskWeather { lying, ..DiskWeather::default() };
         }
     }

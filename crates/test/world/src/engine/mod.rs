@@ -32,6 +32,9 @@ pub use process::ProcessWeather;
 
 use node::NodeState;
 
+/// Messages that wait in each direction of a healthy local connection.
+const LOCAL_BOUND: usize = 256;
+
 /// What a world is made from.
 pub struct Config {
     /// Where all randomness comes from.
@@ -52,7 +55,7 @@ impl Config {
     /// `nodes` nodes with one resource `rsc`, nothing kept but the hash.
     pub fn new(seed: u64, nodes: u32, rsc: &str) -> Self {
         let resources = vec![rsc.to_string()];
-        Self { seed, nodes, resources, keep: Keep::Hash, shadow: false, local_bound: 256 }
+        Self { seed, nodes, resources, keep: Keep::Hash, shadow: false, local_bound: LOCAL_BOUND }
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct NodeState {
     pub(super) frozen: bool,
     pub(super) clock: Clock,
     pub(super) disk: Disk,
+    /// How much longer local messages take, at most.
+    pub(super) local_slow_ns: u64,
     /// Counts lives of daemons.
     pub(super) lives: u64,
     pub(super) slots: Vec<Slot>,
@@ -105,6 +107,7 @@ impl NodeState {
                 utc_offset_s: rng.pick(&zones).copied().unwrap_or(0),
             },
             disk: Disk::default(),
+            local_slow_ns: 0,
             lives: 0,
             slots: std::iter::repeat_with(Slot::default).take(slots).collect(),
             agents: BTreeMap::new(),

@@ -19,7 +19,7 @@ impl World {
         match output {
             Output::Send { link, to, bytes } => self.send(pid, link, to, &bytes),
             Output::Connect { conn, service } => {
-                let delay = self.local_delay();
+                let delay = self.local_delay(pid.node);
                 self.after(delay, What::Connect { pid, conn, service });
             }
             Output::Frame { conn, frame } => self.queue_frame(pid, conn, frame),
@@ -104,8 +104,9 @@ impl World {
         self.give(pid, Item::Input(Input::Datagram { link, from, bytes }));
     }
 
-    fn local_delay(&mut self) -> u64 {
+    fn local_delay(&mut self, node: Node) -> u64 {
         let (least, most) = self.processes.local_ns;
+        let most = most + self.node(node).local_slow_ns;
         self.rng.local.range(least, most)
     }
 
@@ -157,13 +158,14 @@ impl World {
     }
 
     fn schedule_transfer(&mut self, local: u64, end: usize) {
-        let delay = self.local_delay();
         let Some(entry) = self.locals.entry(local) else { return };
+        let node = entry.ends[end].pid.node;
         let held = end == 0 && entry.held;
         let flow = &mut entry.flows[end];
         let something = !flow.queue.is_empty() && !held || flow.ending.is_some();
         if something && !flow.scheduled {
             flow.scheduled = true;
+            let delay = self.local_delay(node);
             self.after(delay, What::Transfer { local, end });
         }
     }

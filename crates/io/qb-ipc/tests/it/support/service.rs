@@ -1,6 +1,6 @@
 //! The crate's server with the protocol of the test programs, in a thread.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,6 +11,9 @@ use qb_ipc::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{ASK_CLOSE, ASK_DIE, ASK_EVENTS, ASK_FLOW, ECHO_ERROR, pattern};
+
+/// The services' bound on messages in a queue.
+const BLOCKED_MESSAGES: usize = 256;
 
 /// What happened at the service, in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +45,7 @@ impl Service {
         let theirs = Arc::clone(&log);
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async move {
-                let server = Server::listen(config, rule).unwrap();
-                ready.send(()).unwrap();
-                Turns { server, log: theirs, events: BTreeMap::new() }.run(receiver).await;
-            });
+            super::block_on(run(config, rule, theirs, receiver, || ready.send(()).unwrap()));
         });
         is_ready.recv().unwrap();
         Self { commands, thread: Some(thread), log }
@@ -110,6 +108,26 @@ impl Drop for Service {
         let ended = self.thread.take().unwrap().join();
         assert!(ended.is_ok() || std::thread::panicking(), "the service panicked");
     }
+}
+
+/// Serves in this thread for ever, for a process that will be killed.
+pub(crate) fn serve(config: ServerConfig, rule: Rule, ready: impl FnOnce()) {
+    let (_commands, receiver) = unbounded_channel();
+    super::block_on(run(config, rule, Arc::default(), receiver, ready));
+}
+
+async fn run(
+    config: ServerConfig,
+    rule: Rule,
+    log: Arc<(Mutex<Vec<Log>>, Condvar)>,
+    commands: UnboundedReceiver<Command>,
+    ready: impl FnOnce(),
+) {
+    let mut config = config;
+    config.limits.queue_blocked_messages = BLOCKED_MESSAGES;
+    let server = Server::listen(config, rule).unwrap();
+    ready();
+    Turns { server, log, events: BTreeMap::new() }.run(commands).await;
 }
 
 struct Turns {
@@ -201,20 +219,23 @@ impl Turns {
     /// Sends until the queue is full; the rest follows when there is room.
     fn send_events(&mut self, conn: Conn) {
         let Some((mut next, count, len)) = self.events.remove(&conn) else { return };
-        let mut waiting = VecDeque::new();
-        while next < count && waiting.is_empty() {
+        while next < count {
+            if self.is_blocked(conn) {
+                self.events.insert(conn, (next, count, len));
+                return;
+            }
             let body = pattern(next, len as usize);
-            if self.server.send_event(conn, next as i32, 0, &body).is_err() {
+            if self.server.send_event(conn, next.cast_signed(), 0, &body).is_err() {
                 return;
             }
             next += 1;
-            let queued = self.server.connection_stats(conn).map_or(0, |s| s.queued);
-            if queued > 64 {
-                waiting.push_back(next);
-            }
         }
-        if next < count {
-            self.events.insert(conn, (next, count, len));
-        }
+    }
+
+    /// `Blocked` stands in the server's list until it is taken, so it is seen here
+    /// by the same count.
+    fn is_blocked(&self, conn: Conn) -> bool {
+        let queued = self.server.connection_stats(conn).map_or(0, |s| s.queued);
+        queued >= BLOCKED_MESSAGES as u64
     }
 }
