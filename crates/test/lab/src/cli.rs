@@ -249,9 +249,17 @@ fn run(options: &Options) -> Result<bool, String> {
     let mut all_passed = true;
     for file in &options.words {
         let started = std::time::Instant::now();
-        let outcome = runner::run_file(Path::new(file), &run)?;
-        print_outcome(file, &outcome, started.elapsed().as_secs_f32());
-        all_passed &= outcome.passed();
+        match runner::run_file(Path::new(file), &run) {
+            Ok(outcome) => {
+                print_outcome(file, &outcome, started.elapsed().as_secs_f32());
+                all_passed &= outcome.passed();
+            }
+            Err(why) => {
+                eprintln!("lab: {why}");
+                println!("FAILED {file}: it could not be run");
+                all_passed = false;
+            }
+        }
     }
     Ok(all_passed)
 }

@@ -30,7 +30,12 @@ impl Lab {
         let root = layout::root()?;
         let failed = |e: std::io::Error| format!("cannot make {}: {e}", dir.path().display());
         fs::create_dir_all(&root).map_err(failed)?;
-        fs::create_dir(dir.path()).map_err(failed)?;
+        fs::create_dir(dir.path()).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                format!("there is a lab \"{}\" already", dir.name())
+            }
+            _ => failed(e),
+        })?;
         spec.save(&dir)?;
         let log = fs::File::create(dir.log()).map_err(failed)?;
         let mut command = Command::new(program);

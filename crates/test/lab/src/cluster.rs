@@ -1,5 +1,7 @@
 //! A lab as scenarios see it.
 
+use std::time::Duration;
+
 use checkers::Interval;
 use observe::{Node, Observation};
 use scenario::{Action, Cluster, NodeSet, PowerMode, Resource};
@@ -30,6 +32,16 @@ impl LabCluster {
     pub(crate) fn new(lab: Lab, resources: Vec<Resource>) -> Self {
         let reader = journal::Reader::new(lab.dir().power_journal(), lab.dir().journals());
         LabCluster { lab, resources, reader, table: String::new(), unable: Vec::new(), watch: None }
+    }
+
+    /// The audit at the end: nodes that still start are waited for.
+    pub(crate) fn verify_whole(&mut self) -> Result<(), String> {
+        let mut outcome = Ok(());
+        let whole = procs::wait_until(Duration::from_secs(60), || {
+            outcome = self.verify();
+            outcome.is_err() || !self.table.lines().any(|line| line.ends_with(" starting"))
+        });
+        if whole { outcome } else { Err("a node does not finish its start".into()) }
     }
 
     fn cannot_act(&mut self, nodes: &NodeSet, to: u64) {

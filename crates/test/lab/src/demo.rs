@@ -15,7 +15,8 @@ use observe::{Event, Node, Observation, PowerCause, RingId, Step};
 
 use crate::client::Lab;
 use crate::runner::{self, Outcome, RunOptions};
-use crate::{NET, journal, layout::RunDir};
+use crate::spec::Kind;
+use crate::{NET, journal, layout::RunDir, requirements};
 
 const SCENARIO: &str = "\
 title     a service moves because its node is killed and fenced
@@ -39,6 +40,7 @@ hold 1s active service on rest($victim)
 
 /// Runs it; false when it did not go as it should.
 pub fn run(program: &Path) -> Result<bool, String> {
+    requirements::check(Kind::Light)?;
     println!(
         "Three nodes on this machine, each with its own processes, network and disk; a service"
     );

@@ -145,17 +145,19 @@ impl RunDir {
     pub(crate) fn remove(&self) -> Result<(), String> {
         self.kill_hub();
         remove_cgroups(&self.cgroup_prefix());
-        match fs::remove_dir_all(&self.path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(format!("cannot remove {}: {e}", self.path.display()))
-            }
-            _ => {
-                if let Some(root) = self.path.parent() {
-                    remove_unused(root);
-                }
-                Ok(())
-            }
+        // Two starts may clean up after the same dead lab.
+        let mut last = Ok(());
+        let gone = procs::wait_until(Duration::from_secs(5), || {
+            last = fs::remove_dir_all(&self.path);
+            !self.path.exists()
+        });
+        if let (false, Err(e)) = (gone, last) {
+            return Err(format!("cannot remove {}: {e}", self.path.display()));
         }
+        if let Some(root) = self.path.parent() {
+            remove_unused(root);
+        }
+        Ok(())
     }
 
     /// A hub outlives its keeper for the moment that its signal takes; and its

@@ -152,6 +152,9 @@ impl fmt::Display for Mix {
             (n, None) => format!("{}={}", node(n), rule.stack),
             (n, Some(daemon)) => format!("{}:{daemon}={}", node(n), rule.stack),
         };
+        if self.rules.is_empty() {
+            return f.write_str("reference");
+        }
         f.write_str(&self.rules.iter().map(text).collect::<Vec<_>>().join(","))
     }
 }
@@ -209,6 +212,7 @@ mod tests {
         assert_eq!(mix.stack_of(1, "corosync"), Stack::Reference);
         assert_eq!(mix.stack_of(1, "pacemaker-attrd"), Stack::Ours);
         assert_eq!(mix.to_string(), "ours,n1=reference,n1:pacemaker-attrd=ours");
+        assert_eq!(Mix::default().to_string(), "reference");
         assert_eq!(Mix::parse("").unwrap().stack_of(1, "corosync"), Stack::Reference);
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use checkers::Settings;
 use observe::Observation;
-use scenario::{Cluster, Failure, Fencing, Scenario};
+use scenario::{Failure, Fencing, Scenario};
 
 use crate::client::Lab;
 use crate::cluster::{LabCluster, Watch};
@@ -129,7 +129,7 @@ fn spec(scenario: &Scenario, options: &RunOptions) -> Result<Spec, String> {
 fn judge(scenario: &Scenario, report: scenario::Report, cluster: &mut LabCluster) -> Outcome {
     let mut failure = report.failure;
     if failure.is_none()
-        && let Err(why) = cluster.verify()
+        && let Err(why) = cluster.verify_whole()
     {
         failure = Some(Failure { line: 0, step: "the audit at the end".into(), why });
     }

@@ -1,8 +1,10 @@
 //! Faults do what they say.
 
-use lab::{Lab, Spec};
+use std::time::Duration;
 
-use crate::support::{assert_passed, light, run};
+use lab::{Kind, Lab, Spec};
+
+use crate::support::{assert_passed, light, require, run, wait_for};
 
 /// Milliseconds of the shortest of three round trips between two nodes.
 fn round_trip_ms(lab: &Lab) -> f64 {
@@ -97,6 +99,17 @@ fn every_transport_forms_a_cluster() {
         ));
         assert_passed(&outcome);
     }
+}
+
+#[test]
+fn a_node_that_reboots_itself_comes_back() {
+    require(Kind::Full); // for systemctl
+    let (lab, _machine) = light(Spec::new(1));
+    lab.run_in(1, &["touch", "/run/before"]).unwrap();
+    // The kernel takes the node's processes, not the host's.
+    let _ = lab.run_in(1, &["systemctl", "reboot", "-ff"]);
+    let back = || lab.run_in(1, &["test", "!", "-e", "/run/before"]).is_ok();
+    wait_for("the node's return", Duration::from_secs(20), back);
 }
 
 #[test]
