@@ -1,6 +1,6 @@
 //! Power: how a node comes to life and how it loses it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -49,8 +49,8 @@ pub(super) struct Life {
     /// The daemons as they were when the stack had started, by name; none:
     /// the stack has not been seen whole yet.
     pub(super) baseline: Option<BTreeMap<String, Pid>>,
-    /// Daemons that may have another pid at the next look.
-    pub(super) excused: BTreeSet<String>,
+    /// Daemons that may be another process once, and since when.
+    pub(super) excused: BTreeMap<String, Instant>,
     /// The cluster software was started on purpose, or comes up by itself.
     pub(super) started: bool,
     pub(super) frozen: bool,
@@ -80,7 +80,7 @@ impl Hub {
             leader,
             booted: Instant::now(),
             baseline: None,
-            excused: BTreeSet::new(),
+            excused: BTreeMap::new(),
             started: self.autostart(node).exists(),
             frozen: false,
         });

@@ -119,7 +119,7 @@ impl Hub {
     }
 
     /// Does the same on several nodes at once.
-    fn on_each(
+    pub(super) fn on_each(
         self: &Arc<Self>,
         nodes: &[u32],
         work: fn(&Arc<Hub>, u32) -> Result<(), String>,
