@@ -1,9 +1,9 @@
 //! Many seeds with random faults.
 //!
-//! A seed stands for a [`Plan`]; [`run`] lives it: a phase with faults in which
+//! A seed stands for a [`Plan`]; [`run()`] lives it: a phase with faults in which
 //! only safety counts, then everything heals and the cluster must be whole in
 //! bounded time. [`campaign`] runs many seeds, each twice, and counts what they
-//! reached; [`shrink`] drops faults from a plan that fails while it still fails.
+//! reached; [`shrink()`] drops faults from a plan that fails while it still fails.
 
 mod coverage;
 #[cfg(feature = "mutants")]
