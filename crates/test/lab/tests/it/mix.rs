@@ -99,6 +99,16 @@ fn the_reference_where_ours_was_asked_for_fails_the_audit() {
     assert!(why.contains("the mix asks for ours"), "{why}");
 }
 
+/// What the audit complains of once a signal that is under way has arrived.
+fn complaint(lab: &Lab) -> String {
+    let mut why = None;
+    wait_for("a complaint", Duration::from_secs(20), || {
+        why = lab.audit().err().map(|(complaint, _)| complaint);
+        why.is_some()
+    });
+    why.unwrap_or_default()
+}
+
 #[test]
 fn only_a_planned_respawn_is_accepted() {
     let (lab, _machine) = started(2);
@@ -106,15 +116,7 @@ fn only_a_planned_respawn_is_accepted() {
     lab.audit().expect("this respawn was planned");
     lab.audit().expect("and it is the baseline from now on");
     lab.run_in(1, &["sh", "-c", "kill -9 $(pidof pacemaker-attrd)"]).unwrap();
-    let mut why = String::new();
-    wait_for("a complaint", Duration::from_secs(10), || match lab.audit() {
-        // The signal may be under way yet.
-        Ok(_) => false,
-        Err((complaint, _)) => {
-            why = complaint;
-            true
-        }
-    });
+    let why = complaint(&lab);
     assert!(why.contains("pacemaker-attrd is process"), "{why}");
     assert!(why.contains("it was respawned, and no fault was planned"), "{why}");
 }
@@ -125,6 +127,6 @@ fn a_daemon_that_stays_away_fails_the_audit() {
     let (lab, _machine) = started(1);
     let stop = "kill -STOP $(pidof pacemakerd); kill -9 $(pidof pacemaker-attrd)";
     lab.run_in(1, &["sh", "-c", stop]).unwrap();
-    let (why, _) = lab.audit().unwrap_err();
+    let why = complaint(&lab);
     assert!(why.contains("n1: pacemaker-attrd does not run"), "{why}");
 }
