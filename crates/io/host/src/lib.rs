@@ -43,8 +43,8 @@ use sansio::Now;
 use sansio::edge::Daemon;
 use tokio::sync::mpsc;
 
+use child::Children;
 pub use child::Limits as ChildLimits;
-use child::{Baseline, Children};
 use drive::{Drive, Progress, Signals, Sources, Timer};
 pub use ipc::Service;
 use log::{Logs, Origin, SinkConfig};
@@ -52,6 +52,7 @@ use pidfile::PidFile;
 use privileges::Privileges;
 use realtime::Realtime;
 use recorder::{Recorder, format::Header};
+use sys::Baseline;
 
 /// What a process is, besides its core.
 pub struct Config {

@@ -294,9 +294,12 @@ impl Recorder {
 impl Drop for Recorder {
     /// Also when a core panics: its last input is what the recording is for.
     fn drop(&mut self) {
-        self.finish(crate::replay::PANICKED, Duration::from_secs(1));
+        self.finish(PANICKED, Duration::from_secs(1));
     }
 }
+
+/// How the recorder ends a segment when the daemon unwinds.
+pub(crate) const PANICKED: &str = "the daemon panicked";
 
 /// Why a segment ends that another one follows.
 pub(crate) const CONTINUED: &str = "continued in the next segment";
