@@ -40,9 +40,9 @@ fn a_slow_network_delays_each_direction_once() {
 fn a_cluster_comes_through_a_slow_and_lossy_time() {
     // Who is lost meanwhile is fenced and comes back; nobody may break a rule.
     let outcome = run("title t\nnodes 3\nresource dummy ocf:heartbeat:Dummy\nstart all\n\
-                       within 60s view all\nwithin 60s active dummy\nslow 5ms\nloss 1%\npass 4s\n\
-                       heal\nwithin 60s view all\nwithin 60s quorate all\nwithin 60s active dummy\n\
-                       within 60s agree all\n");
+                       within 180s view all\nwithin 180s active dummy\nslow 5ms\nloss 1%\npass 4s\n\
+                       heal\nwithin 180s view all\nwithin 180s quorate all\nwithin 180s active dummy\n\
+                       within 180s agree all\n");
     assert_passed(&outcome);
 }
 
@@ -61,16 +61,16 @@ fn one_direction_can_be_cut() {
 #[test]
 fn a_frozen_node_is_fenced_like_a_dead_one() {
     let outcome = run("title t\nnodes 3\nresource dummy ocf:heartbeat:Dummy\nstart all\n\
-                       within 60s active dummy\nname victim = holder(dummy)\nfreeze $victim\n\
-                       within 60s fenced $victim\nwithin 60s active dummy on rest($victim)\n\
-                       within 60s view all\n");
+                       within 180s active dummy\nname victim = holder(dummy)\nfreeze $victim\n\
+                       within 180s fenced $victim\nwithin 180s active dummy on rest($victim)\n\
+                       within 180s view all\n");
     assert_passed(&outcome);
 }
 
 #[test]
 fn a_node_that_thaws_in_time_goes_on() {
     let outcome =
-        run("title t\nnodes 3\nstart all\nwithin 60s quorate all\nwithin 60s agree all\n\
+        run("title t\nnodes 3\nstart all\nwithin 180s quorate all\nwithin 180s agree all\n\
                        freeze n3\npass 300ms\nthaw n3\nhold 4s view all\nnow up all\n");
     assert_passed(&outcome);
 }
@@ -78,8 +78,8 @@ fn a_node_that_thaws_in_time_goes_on() {
 #[test]
 fn a_killed_daemon_comes_back_and_the_service_stays() {
     let outcome = run("title t\nnodes 3\nresource dummy ocf:heartbeat:Dummy\nstart all\n\
-                       within 60s active dummy\nname place = holder(dummy)\n\
-                       kill-daemon $place pacemaker-attrd\nwithin 60s agree all\n\
+                       within 180s active dummy\nname place = holder(dummy)\n\
+                       kill-daemon $place pacemaker-attrd\nwithin 180s agree all\n\
                        hold 3s active dummy on $place\n");
     assert_passed(&outcome);
 }
@@ -87,9 +87,9 @@ fn a_killed_daemon_comes_back_and_the_service_stays() {
 #[test]
 fn nodes_stop_and_start_in_good_order() {
     let outcome = run("title t\nnodes 3\nresource dummy ocf:heartbeat:Dummy\nstart all\n\
-                       within 60s active dummy\nname place = holder(dummy)\nstop $place\n\
-                       within 60s active dummy on rest($place)\nwithin 60s quorate rest($place)\n\
-                       start $place\nwithin 60s view all\nwithin 60s agree all\n");
+                       within 180s active dummy\nname place = holder(dummy)\nstop $place\n\
+                       within 180s active dummy on rest($place)\nwithin 180s quorate rest($place)\n\
+                       start $place\nwithin 180s view all\nwithin 180s agree all\n");
     assert_passed(&outcome);
 }
 
@@ -97,8 +97,8 @@ fn nodes_stop_and_start_in_good_order() {
 fn every_transport_forms_a_cluster() {
     for transport in ["udp", "knet"] {
         let outcome = run(&format!(
-            "title t\nnodes 3\ntransport {transport}\nstart all\nwithin 60s view all\n\
-             within 60s quorate all\n"
+            "title t\nnodes 3\ntransport {transport}\nstart all\nwithin 180s view all\n\
+             within 180s quorate all\n"
         ));
         assert_passed(&outcome);
     }

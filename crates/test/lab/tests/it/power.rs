@@ -7,14 +7,14 @@ use crate::support::{assert_passed, light, require, run, trace};
 
 const HEAD: &str = "title t\nnodes 3\nproperty stonith-timeout=10s\n\
                     resource dummy ocf:heartbeat:Dummy\n\
-                    start all\nwithin 60s quorate all\nwithin 60s active dummy\n\
+                    start all\nwithin 180s quorate all\nwithin 180s active dummy\n\
                     name victim = holder(dummy)\n";
 
 #[test]
 fn nothing_moves_while_the_switch_fails() {
     let outcome = run(&format!(
         "{HEAD}power fail\nkill $victim\nhold 8s inactive dummy on rest($victim)\n\
-         power ok\nwithin 60s fenced $victim\nwithin 60s active dummy on rest($victim)\n"
+         power ok\nwithin 180s fenced $victim\nwithin 180s active dummy on rest($victim)\n"
     ));
     assert_passed(&outcome);
     let failed = outcome.trace.iter().any(|s| matches!(s.event, Event::Fenced { ok: false, .. }));
@@ -25,7 +25,8 @@ fn nothing_moves_while_the_switch_fails() {
 fn nothing_moves_while_the_switch_hangs() {
     let outcome = run(&format!(
         "{HEAD}power hang\nkill $victim\nhold 8s inactive dummy on rest($victim)\n\
-         power ok\nwithin 60s fenced $victim\nwithin 60s active dummy on rest($victim)\n"
+         power ok\nwithin 180s fenced $victim\nwithin 180s active dummy on rest($victim)\n\
+         within 180s up $victim\n"
     ));
     assert_passed(&outcome);
     let by_fence = |s: &&observe::Observation| {
