@@ -10,6 +10,8 @@
 //! CLOCK_REALTIME, which nodes on one machine share. An oracle may compare the
 //! times of two nodes; nothing under test ever does.
 
+#[cfg(test)]
+mod corpus;
 mod text;
 
 use std::collections::BTreeSet;

@@ -209,6 +209,16 @@ struct Process {
     _pid_file: Option<PidFile>,
 }
 
+/// Takes all descriptors that the system grants: clients are bounded by number
+/// and user, far above the usual 1024, and strangers must not be able to use up
+/// what files and children need. Children get the old limit ([`Baseline`]).
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 impl Process {
     /// In the order of what needs privileges: first the pid file, then what the
     /// kernel grants to root, then everything as the daemon's own user. No
@@ -216,6 +226,7 @@ impl Process {
     fn start(config: &Config) -> Result<Self, String> {
         sys::default_sigchld();
         let baseline = Baseline::capture().map_err(|e| format!("cannot look at itself: {e}"))?;
+        raise_descriptor_limit();
         let pid_file = config.pid_file.as_deref().map(PidFile::take).transpose();
         let pid_file = pid_file.map_err(|refusal| refusal.to_string())?;
         let refusals = config.realtime.apply();

@@ -48,7 +48,7 @@ impl Guard {
         let _changes = CHANGES.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = free_slot();
         slot.torn.store(false, Ordering::Relaxed);
-        slot.start.store(start, Ordering::Relaxed);
+        slot.start.store(start, Ordering::Release);
         slot.len.store(len, Ordering::Release);
         Ok(Self { slot })
     }
@@ -121,11 +121,18 @@ fn install() -> io::Result<()> {
 extern "C" fn on_sigbus(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel passes a valid pointer, and SIGBUS has
     // an address.
-    let address = unsafe { (*info).si_addr() } as usize;
+    let (address, sent) = unsafe { ((*info).si_addr() as usize, (*info).si_code <= 0) };
+    if sent {
+        // By a process, not by a fault: there is no address.
+        return chain(signal, info, context);
+    }
     for slot in blocks().flat_map(|b| &b.slots) {
         let len = slot.len.load(Ordering::Acquire);
-        let start = slot.start.load(Ordering::Relaxed);
-        if len > 0 && address.wrapping_sub(start) < len && replace(start, len) {
+        let start = slot.start.load(Ordering::Acquire);
+        // Another thread may be giving the slot to another range, whose start is
+        // nothing to go with this length.
+        let same = slot.len.load(Ordering::Acquire) == len;
+        if same && len > 0 && address.wrapping_sub(start) < len && replace(start, len) {
             slot.torn.store(true, Ordering::Release);
             return;
         }
@@ -155,9 +162,20 @@ fn chain(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let Some(previous) = PREVIOUS.get() else { return };
     match previous.sa_sigaction {
         libc::SIG_DFL | libc::SIG_IGN => {
-            // SAFETY: restores the default; the access is made again and ends
-            // the process with the right signal and address.
-            unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
+            // SAFETY: as above.
+            let sent = unsafe { (*info).si_code } <= 0;
+            if sent && previous.sa_sigaction == libc::SIG_IGN {
+                return;
+            }
+            // SAFETY: restores the default; an access is made again and ends the
+            // process with the right signal and address, a signal that somebody
+            // sent is sent again.
+            unsafe {
+                libc::signal(libc::SIGBUS, libc::SIG_DFL);
+                if sent {
+                    libc::raise(libc::SIGBUS);
+                }
+            }
         }
         handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: the flag says that the handler has this signature.
@@ -169,5 +187,88 @@ fn chain(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
             let handler = unsafe { std::mem::transmute::<usize, Plain>(handler) };
             handler(signal);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, ExitStatus};
+
+    use super::*;
+
+    /// Says to a copy of this test what it is to do.
+    const ROLE: &str = "QB_IPC_SIGBUS_ROLE";
+    const SEEN: i32 = 42;
+
+    extern "C" fn foreign_with_info(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: called with what the kernel gave; `_exit` may be called here.
+        unsafe { libc::_exit(if (*info).si_code > 0 { SEEN } else { SEEN + 1 }) };
+    }
+
+    extern "C" fn foreign_plain(_: i32) {
+        // SAFETY: `_exit` may be called in a handler.
+        unsafe { libc::_exit(SEEN) };
+    }
+
+    fn handle_by(handler: usize, flags: i32) {
+        // SAFETY: zeroes are a valid action; the handler fits the flags.
+        unsafe {
+            let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+            action.sa_sigaction = handler;
+            action.sa_flags = flags;
+            assert_eq!(libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()), 0);
+        }
+    }
+
+    /// Reads a mapped page that its file does not have, and that is not ours.
+    fn fault() {
+        // SAFETY: a fresh mapping of one page; reading it raises SIGBUS.
+        unsafe {
+            let fd = libc::memfd_create(c"fault".as_ptr(), 0);
+            let page = libc::mmap(ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_SHARED, fd, 0);
+            page.cast::<u8>().read_volatile();
+        }
+    }
+
+    fn act(role: &str) {
+        // SAFETY: no handler of ours is needed before `install`; no core files.
+        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &libc::rlimit { rlim_cur: 0, rlim_max: 0 }) };
+        match role.split('-').next() {
+            Some("info") => handle_by(foreign_with_info as *const () as usize, libc::SA_SIGINFO),
+            Some("plain") => handle_by(foreign_plain as *const () as usize, 0),
+            Some("default") => handle_by(libc::SIG_DFL, 0),
+            _ => handle_by(libc::SIG_IGN, 0),
+        }
+        install().unwrap();
+        if role.ends_with("sent") {
+            // SAFETY: sends a signal to this thread.
+            unsafe { libc::raise(libc::SIGBUS) };
+        } else {
+            fault();
+        }
+        std::process::exit(0);
+    }
+
+    fn run(role: &str) -> ExitStatus {
+        let this = "sigbus::tests::what_is_not_ours_goes_to_whom_it_went_before";
+        let mut copy = Command::new(std::env::current_exe().unwrap());
+        copy.args(["--exact", this, "--nocapture"]).env(ROLE, role);
+        copy.output().unwrap().status
+    }
+
+    #[test]
+    fn what_is_not_ours_goes_to_whom_it_went_before() {
+        if let Ok(role) = std::env::var(ROLE) {
+            act(&role);
+        }
+        assert_eq!(run("info-fault").code(), Some(SEEN));
+        assert_eq!(run("info-sent").code(), Some(SEEN + 1));
+        assert_eq!(run("plain-fault").code(), Some(SEEN));
+        assert_eq!(run("plain-sent").code(), Some(SEEN));
+        assert_eq!(run("default-fault").signal(), Some(libc::SIGBUS));
+        assert_eq!(run("default-sent").signal(), Some(libc::SIGBUS));
+        assert_eq!(run("ignored-fault").signal(), Some(libc::SIGBUS));
+        assert_eq!(run("ignored-sent").code(), Some(0));
     }
 }

@@ -1,13 +1,11 @@
 //! The few system calls that no safe wrapper offers.
 #![allow(unsafe_code)]
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::sockopt::{PassCred, PeerCredentials, RcvBuf, SndBuf};
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, UnixCredentials, getsockopt, recvmsg, sendmsg, setsockopt,
-};
+use nix::sys::socket::{MsgFlags, UnixCredentials, getsockopt, sendmsg, setsockopt};
 use sansio::edge::Credentials;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -23,23 +21,10 @@ pub(crate) struct Received {
 }
 
 /// Receives without waiting, with the sender's credentials if the socket asks
-/// for them. Descriptors that come along are closed.
+/// for them. Descriptors that come along are closed, also where there were more
+/// than fit: nix would report that and leave open those that did.
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut control = nix::cmsg_space!(UnixCredentials, [RawFd; 4]);
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let mut slices = [IoSliceMut::new(buffer)];
-    let fd = socket.as_fd().as_raw_fd();
-    let message = recvmsg::<()>(fd, &mut slices, Some(&mut control), flags)?;
-    let mut sender = None;
-    for item in message.cmsgs()? {
-        match item {
-            ControlMessageOwned::ScmCredentials(c) => sender = Some(credentials(c)),
-            ControlMessageOwned::ScmRights(fds) => fds.into_iter().for_each(close_received),
-            _ => {}
-        }
-    }
-    let truncated = message.flags.contains(MsgFlags::MSG_TRUNC);
-    Ok(Received { len: message.bytes, sender, truncated })
+    receive_parts(socket, buffer, &mut Vec::new(), 0)
 }
 
 /// How long the next datagram is, which stays where it is.

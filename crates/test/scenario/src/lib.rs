@@ -22,6 +22,8 @@
 //! Conditions are evaluated over a [`Picture`], which is made from observations
 //! alone, so the same words mean the same thing everywhere.
 
+#[cfg(test)]
+mod corpus;
 mod parse;
 mod picture;
 mod run;

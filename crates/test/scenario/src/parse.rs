@@ -213,8 +213,16 @@ fn condition(text: &str) -> Result<Condition, String> {
     })
 }
 
-/// Reads `all`, `n1,n2`, `$name`, `holder(RSC)` or `rest(NODES)`.
+/// How often `rest(..)` may stand in itself.
+const MAX_DEPTH: usize = 8;
+
 fn nodes(text: &str) -> Result<Nodes, String> {
+    nodes_within(text, MAX_DEPTH)
+}
+
+/// Reads `all`, `n1,n2`, `$name`, `holder(RSC)` or `rest(NODES)`, the latter
+/// `depth` times in itself.
+fn nodes_within(text: &str, depth: usize) -> Result<Nodes, String> {
     let inner = |prefix: &str| text.strip_prefix(prefix).and_then(|t| t.strip_suffix(')'));
     if text == "all" {
         return Ok(Nodes::All);
@@ -226,7 +234,10 @@ fn nodes(text: &str) -> Result<Nodes, String> {
         return Ok(Nodes::Holder(rsc.to_string()));
     }
     if let Some(but) = inner("rest(") {
-        return Ok(Nodes::Rest(Box::new(nodes(but)?)));
+        let depth = depth.checked_sub(1);
+        let depth =
+            depth.ok_or_else(|| format!("rest(..) is nested more than {MAX_DEPTH} times"))?;
+        return Ok(Nodes::Rest(Box::new(nodes_within(but, depth)?)));
     }
     let number = |word: &str| word.trim().strip_prefix('n').and_then(|d| d.parse().ok());
     let list: Option<Vec<u32>> = text.split(',').map(number).collect();
@@ -382,6 +393,18 @@ mod tests {
 
     fn why(steps: &str) -> String {
         parse(&format!("{HEAD}{steps}")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        for depth in [1, MAX_DEPTH] {
+            let nested = format!("kill {}n1{}\n", "rest(".repeat(depth), ")".repeat(depth));
+            assert!(parse(&format!("{HEAD}{nested}")).is_ok(), "{depth}");
+        }
+        for depth in [MAX_DEPTH + 1, 1_000_000] {
+            let nested = format!("kill {}n1{}\n", "rest(".repeat(depth), ")".repeat(depth));
+            assert!(why(&nested).ends_with("rest(..) is nested more than 8 times"), "{depth}");
+        }
     }
 
     #[test]

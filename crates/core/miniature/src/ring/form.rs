@@ -8,7 +8,7 @@ use sansio::edge::{Level, Output, PersistId};
 
 use super::message::{Accept, Beat, Body, Log, Old};
 use super::order::View;
-use super::{CONSENSUS, LOST, MERGE, Ring, Timer, newer, node_set, show};
+use super::{AHEAD_MAX, CONSENSUS, LOST, MERGE, Ring, Timer, newer, node_set, show};
 
 /// Where a node stands. Each phase owns what exists only in it; `old` is what
 /// the node knows of the last ring it was in, until the next one is installed.
@@ -100,6 +100,7 @@ impl Ring {
     fn propose(&mut self, now: Mono, members: BTreeMap<Node, u64>) {
         let old = self.leave();
         let promises = self.peers.values().map(|peer| peer.promised);
+        let promises = promises.filter(|seq| self.is_credible(*seq));
         self.promised = promises.fold(self.promised, u64::max) + 1;
         let ring = RingId { seq: self.promised, rep: self.node };
         self.log(Level::Info, format!("Proposing ring {ring} of {}", show(&members)));
@@ -132,9 +133,15 @@ impl Ring {
         self.skip_waiting_for_disk(now);
     }
 
+    /// Whether another node can have got to this sequence: one that lies must
+    /// not use up all sequences there are.
+    fn is_credible(&self, seq: u64) -> bool {
+        seq.saturating_sub(self.promised) <= AHEAD_MAX
+    }
+
     /// A ring is left for a proposal only when that keeps all of its members.
     fn may_follow(&self, rep: Node, ring: RingId, members: &BTreeMap<Node, u64>) -> bool {
-        if !newer(ring, self.promised) {
+        if !newer(ring, self.promised) || !self.is_credible(ring.seq) {
             return false;
         }
         match &self.phase {

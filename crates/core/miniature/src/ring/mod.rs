@@ -49,9 +49,15 @@ const GATHER: Duration = Duration::from_millis(250);
 const CONSENSUS: Duration = Duration::from_millis(400);
 const MERGE: Duration = Duration::from_millis(300);
 
+/// No node forms that many rings while another one is away.
+const AHEAD_MAX: u64 = 1 << 32;
+/// A stored promise beyond this is damage.
+const STORED_MAX: u64 = 1 << 63;
+
 /// Worst case of one handler: a commit to all members with a flush that is
-/// delivered to every client, or a beat with its retransmissions.
-const OUTBOX: usize = 65_536;
+/// delivered to every client, of which there are a few thousand, or a beat with
+/// its retransmissions.
+const OUTBOX: usize = 131_072;
 
 sansio::timers! {
     /// The ring's timers.
@@ -74,7 +80,8 @@ pub struct Config {
     pub epoch: u64,
     /// Every node of the cluster with its address, this one among them.
     pub nodes: BTreeMap<Node, SocketAddr>,
-    /// Content of [`FILE`], if it exists. A short or long one counts as none.
+    /// Content of [`FILE`], if it exists. A short or long one, or one that no
+    /// node can have got to, counts as none.
     pub stored: Option<Vec<u8>>,
 }
 
@@ -116,7 +123,7 @@ impl Ring {
             epoch: config.epoch,
             nodes: config.nodes,
             phase: Phase::Gather { old: None },
-            promised: stored.map_or(0, u64::from_le_bytes),
+            promised: stored.map(u64::from_le_bytes).filter(|seq| *seq < STORED_MAX).unwrap_or(0),
             persists: 0,
             peers: BTreeMap::new(),
             clients: Clients::default(),

@@ -120,10 +120,9 @@ impl Ring {
         let unstable = view.log.values().filter(|unstable| unstable.sender == sender).count();
         let room = view.last_seq - view.stable < WINDOW as u64 && unstable < share;
         let expected = view.next_number.entry(sender).or_insert(first);
-        if message.number != *expected || !room {
-            return;
-        }
-        *expected += 1;
+        let next = expected.checked_add(1).filter(|_| message.number == *expected && room);
+        let Some(next) = next else { return };
+        *expected = next;
         view.last_seq += 1;
         let seq = view.last_seq;
         let others: Vec<Node> = view.members.keys().copied().collect();

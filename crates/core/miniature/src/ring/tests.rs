@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use sansio::edge::{Channel, Conn, Credentials, Frame};
 use sansio::{Recorded, Rng, Wall};
 
+use super::message::Message;
 use super::*;
 use crate::ipc::{FROM_START, MCAST, TRACK, VIEW, ViewEvent, encode_mcast};
 
@@ -327,6 +328,141 @@ fn every_datagram_survives_its_bytes() {
         assert_eq!(Datagram::decode(&bytes), Ok(datagram));
         for cut in 0..bytes.len() {
             assert!(Datagram::decode(&bytes[..cut]).is_err());
+        }
+    }
+}
+
+/// A datagram that only a liar sends, from node 2 to node 1.
+fn lie(net: &mut Net, body: Body) {
+    let bytes = Datagram { sender: Node(2), epoch: 2, body }.encode();
+    let from = address(Node(2));
+    net.input(Node(1), Input::Datagram { link: Link(0), from, bytes });
+}
+
+#[test]
+fn promises_that_nobody_can_have_made_are_not_followed() {
+    for promised in [u64::MAX, u64::MAX - 1, 1 << 63] {
+        let mut net = Net::new(2);
+        net.rings.remove(&Node(2));
+        for _ in 0..40 {
+            net.run(50);
+            let heard = BTreeSet::from([Node(1)]);
+            let beat =
+                Beat { view: None, promised, delivered: 0, stable: 0, heard, leaving: false };
+            lie(&mut net, Body::Beat(beat));
+            let ring = RingId { seq: promised, rep: Node(2) };
+            lie(
+                &mut net,
+                Body::Propose { ring, members: BTreeMap::from([(Node(1), 1), (Node(2), 2)]) },
+            );
+        }
+        let promised = net.rings[&Node(1)].promised;
+        assert!(
+            (1..100).contains(&promised),
+            "node 1 goes on proposing, by its own count: {promised}"
+        );
+    }
+}
+
+#[test]
+fn a_stored_promise_that_nobody_can_have_made_counts_as_none() {
+    let stored = Some(u64::MAX.to_le_bytes().to_vec());
+    let mut net = Net::new(1);
+    net.rings.insert(Node(1), Ring::new(at(net.now), config(Node(1), 1, 1, stored)));
+    net.run(1000);
+    assert_eq!(net.members(1), [1]);
+}
+
+#[test]
+fn a_message_with_the_last_number_is_not_ordered() {
+    let mut net = Net::new(3);
+    net.run(1500);
+    let ring = net.rings[&Node(1)].phase.view().unwrap().ring;
+    for number in [u64::MAX, u64::MAX - 1] {
+        let message = Message { sender: Node(2), epoch: 2, number, bytes: vec![1] };
+        lie(&mut net, Body::Forward { ring, first: number, message });
+    }
+    net.run(1000);
+    assert_eq!(net.members(1), [1, 2, 3]);
+}
+
+/// As many clients as a service takes, and a whole window that one datagram
+/// completes.
+#[test]
+fn a_window_for_all_clients_is_not_too_much_at_once() {
+    const CLIENTS: u64 = 4096 + 64;
+    let mut net = Net::new(2);
+    net.run(1500);
+    let ring = net.rings[&Node(2)].phase.view().unwrap().ring;
+    for n in 0..CLIENTS {
+        let conn = Conn(n);
+        let (service, peer) = (SERVICE.to_string(), Credentials::default());
+        net.input(Node(2), Input::Accepted { conn, service, peer });
+        let frame = Frame { channel: Channel::Request, id: TRACK, error: 0, body: Vec::new() };
+        net.input(Node(2), Input::Frame { conn, frame });
+    }
+    net.frames.clear();
+    for seq in (1..=16).rev() {
+        let message = Message { sender: Node(1), epoch: 1, number: seq, bytes: vec![1] };
+        let body = Body::Data { ring, seq, message };
+        let bytes = Datagram { sender: Node(1), epoch: 1, body }.encode();
+        let from = address(Node(1));
+        net.input(Node(2), Input::Datagram { link: Link(0), from, bytes });
+    }
+    assert_eq!(net.frames.len() as u64, 16 * CLIENTS);
+}
+
+const CORPUS: &[(&str, &[u8])] = &[
+    ("accept", include_bytes!("../../../../../tests/fuzz/corpus/miniature/accept")),
+    ("beat", include_bytes!("../../../../../tests/fuzz/corpus/miniature/beat")),
+    ("beat-largest", include_bytes!("../../../../../tests/fuzz/corpus/miniature/beat-largest")),
+    ("beat-leaving", include_bytes!("../../../../../tests/fuzz/corpus/miniature/beat-leaving")),
+    ("commit", include_bytes!("../../../../../tests/fuzz/corpus/miniature/commit")),
+    ("data", include_bytes!("../../../../../tests/fuzz/corpus/miniature/data")),
+    ("data-largest", include_bytes!("../../../../../tests/fuzz/corpus/miniature/data-largest")),
+    ("forward", include_bytes!("../../../../../tests/fuzz/corpus/miniature/forward")),
+    (
+        "forward-largest",
+        include_bytes!("../../../../../tests/fuzz/corpus/miniature/forward-largest"),
+    ),
+    ("propose", include_bytes!("../../../../../tests/fuzz/corpus/miniature/propose")),
+    (
+        "propose-largest",
+        include_bytes!("../../../../../tests/fuzz/corpus/miniature/propose-largest"),
+    ),
+];
+
+/// The fuzz corpus, a datagram in each file, with every byte cut and changed, each alone, to node 1 in and
+/// out of a ring.
+#[test]
+fn no_datagram_of_the_corpus_or_near_it_breaks_a_ring() {
+    let mut net = Net::new(3);
+    net.run(1500);
+    let (member, now) = (net.rings[&Node(1)].clone(), net.now);
+    assert_eq!(net.members(1), [1, 2, 3]);
+    let alone = Net::new(3).rings.remove(&Node(1)).unwrap();
+    let hear = |ring: &Ring, bytes: &[u8]| {
+        let mut ring = ring.clone();
+        let (from, bytes) = (address(Node(2)), bytes.to_vec());
+        sansio::step(&mut ring, at(now), Input::Datagram { link: Link(0), from, bytes });
+        for ms in [100, 300, 700, 1500] {
+            sansio::run_due(&mut ring, at(now + Duration::from_millis(ms)));
+        }
+    };
+    for (name, framed) in CORPUS {
+        // A byte for the sender and two for the length.
+        let bytes = &framed[3..];
+        assert!(Datagram::decode(bytes).is_ok(), "{name}");
+        for ring in [&member, &alone] {
+            hear(ring, bytes);
+            for place in 0..bytes.len() {
+                hear(ring, &bytes[..place]);
+                for change in [0x01, 0x80, 0xff] {
+                    let mut changed = bytes.to_vec();
+                    changed[place] ^= change;
+                    hear(ring, &changed);
+                }
+            }
         }
     }
 }

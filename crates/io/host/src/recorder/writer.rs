@@ -139,8 +139,14 @@ impl Folder {
 /// The numbers of the segments in `path`.
 pub(crate) fn segment_numbers(path: &Path) -> io::Result<BTreeSet<u64>> {
     let entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
-    let number = |name: &str| name.strip_prefix("segment-")?.strip_suffix(SUFFIX)?.parse().ok();
-    Ok(entries.iter().filter_map(|entry| number(entry.file_name().to_str()?)).collect())
+    Ok(entries.iter().filter_map(|entry| segment_number(entry.file_name().to_str()?)).collect())
+}
+
+/// The number in a name that [`segment_name`] gives; no recorder gets as far as
+/// half of the numbers.
+fn segment_number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("segment-")?.strip_suffix(SUFFIX)?.parse().ok()?;
+    (number <= u64::MAX / 2 && segment_name(number) == name).then_some(number)
 }
 
 /// The file name of segment `number`.
@@ -156,9 +162,13 @@ impl Storage for Folder {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         }
         let numbers = segment_numbers(&self.path)?;
-        let surplus = (numbers.len() + 1).saturating_sub(self.keep);
-        for number in numbers.iter().take(surplus) {
-            fs::remove_file(self.path.join(segment_name(*number)))?;
+        // What only has such a name is not ours to remove.
+        let files = numbers.iter().map(|number| self.path.join(segment_name(*number)));
+        let plain = |file: &PathBuf| fs::symlink_metadata(file).is_ok_and(|found| found.is_file());
+        let files: Vec<PathBuf> = files.filter(plain).collect();
+        let surplus = (files.len() + 1).saturating_sub(self.keep);
+        for file in &files[..surplus] {
+            fs::remove_file(file)?;
         }
         let newest = numbers.last().map_or(0, |number| number + 1);
         let number = self.next.max(newest);
@@ -182,5 +192,44 @@ impl Storage for Folder {
 
     fn sync(&mut self) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), File::sync_data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+
+    #[test]
+    fn foreign_things_in_the_folder_stop_no_recording() {
+        let scratch = Scratch::new("recorder-foreign");
+        let path = scratch.path();
+        let files = [
+            "segment-18446744073709551615.flr",
+            "segment-00000000000000000009.flr",
+            "segment-5.flr",
+            "segment-+0000006.flr",
+            "segment-.flr",
+            "segment-00000001.flr.old",
+            "notes",
+        ];
+        for name in files {
+            fs::write(path.join(name), "foreign").unwrap();
+        }
+        fs::create_dir(path.join("segment-00000003.flr")).unwrap();
+        std::os::unix::fs::symlink("notes", path.join("segment-00000004.flr")).unwrap();
+        let mut folder = Folder::new(path, 2);
+        for _ in 0..5 {
+            folder.next().unwrap();
+            folder.append(MAGIC).unwrap();
+        }
+        let whole = |number: &u64| {
+            fs::read(path.join(segment_name(*number))).is_ok_and(|bytes| bytes == MAGIC)
+        };
+        let kept = segment_numbers(path).unwrap();
+        assert_eq!(kept.iter().filter(|number| whole(number)).count(), 2, "{kept:?}");
+        for name in files {
+            assert_eq!(fs::read_to_string(path.join(name)).unwrap(), "foreign", "{name}");
+        }
     }
 }

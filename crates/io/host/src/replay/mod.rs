@@ -109,8 +109,8 @@ impl<D: Daemon> Player<D> {
         let name = segment.path.display().to_string();
         let header = &segment.header;
         self.begin(&name, header, make, tell);
-        let life =
-            Life { pid: header.pid, started_wall: header.started_wall, next: header.segment + 1 };
+        let next = header.segment.saturating_add(1);
+        let life = Life { pid: header.pid, started_wall: header.started_wall, next };
         for entry in &segment.entries {
             tell(Step::Record(entry));
             self.entry(entry, &name, tell);

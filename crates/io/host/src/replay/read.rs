@@ -71,6 +71,10 @@ pub fn segments(path: &Path) -> io::Result<Vec<PathBuf>> {
 /// Reads a segment. Damage behind the header is no error: what stands before
 /// it is good, and often what one wants to see.
 pub fn read(path: &Path) -> Result<Segment, ReadError> {
+    if !fs::metadata(path)?.is_file() {
+        // Opening a pipe would wait for whoever writes to it.
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no plain file").into());
+    }
     let mut bytes = Vec::new();
     let file = File::open(path)?;
     let len = file.metadata()?.len();

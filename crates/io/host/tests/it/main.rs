@@ -1,6 +1,7 @@
 //! The driver as a process: every test starts the test daemon of its own.
 
 mod children;
+mod corpus;
 mod daemon;
 mod jobs;
 mod order;

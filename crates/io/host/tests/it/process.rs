@@ -170,3 +170,28 @@ fn a_second_signal_ends_at_once() {
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait().code(), Some(143));
 }
+
+/// The soft and the hard limit of open files of a process.
+fn descriptor_limits(pid: i32) -> (String, String) {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("its limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let mut words = line.expect("a line of open files").split_whitespace().map(String::from);
+    (words.next().expect("a soft limit"), words.next().expect("a hard limit"))
+}
+
+#[test]
+fn a_daemon_has_all_descriptors_it_may_have_and_its_children_the_usual() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    // What the daemon inherits; raised again below for other tests in this process.
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limits");
+    let low = soft.min(hard - 1);
+    setrlimit(Resource::RLIMIT_NOFILE, low, hard).expect("a lower soft limit");
+    let daemon = Daemon::start(&[]);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the old limit");
+    assert_eq!(daemon.ask("hello"), "hello");
+    assert_eq!(descriptor_limits(daemon.pid()), (hard.to_string(), hard.to_string()));
+    let child = daemon.ask("spawn 1 9999 4000 - /bin/grep ^Max.open.files /proc/self/limits");
+    let words: Vec<&str> = child.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "files").expect("a line of open files");
+    assert_eq!(words[at + 1], low.to_string(), "{child}");
+}

@@ -2,13 +2,15 @@
 //! well-behaved one beside it is served all the while.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use qb_ipc::{BlockingClient, ConnectOptions, Naming, Server, ServerConfig, Transport, allow_all};
 use sansio::Rng;
 
@@ -119,6 +121,38 @@ fn a_slow_handshake_still_succeeds() {
     let mut answer = vec![0; qb_ipc::CONNECTION_RESPONSE_SIZE];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(qb_ipc::decode_connection_response(&answer).unwrap().error, 0);
+}
+
+/// How many descriptors of this process, server included, lead to `target`.
+fn descriptors_to(target: &str) -> usize {
+    let entries = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    links.filter(|link| link.to_string_lossy().contains(target)).count()
+}
+
+#[test]
+fn descriptors_sent_along_are_not_kept() {
+    for count in [1_usize, 4, 5, 200] {
+        let (name, folder) = (unique("rights"), Folder::new());
+        let service = Service::start(config(&name, Transport::Shm), allow_all());
+        let gift = fs::File::create(folder.0.join("gift")).unwrap();
+        let path = folder.0.join("gift").display().to_string();
+        let fds = vec![gift.as_raw_fd(); count];
+        for _ in 0..10 {
+            let mut stream = stream(&name);
+            let part = request(-1, 24, 12328);
+            let slices = [IoSlice::new(&part[..20])];
+            let rights = [ControlMessage::ScmRights(&fds)];
+            sendmsg::<()>(stream.as_raw_fd(), &slices, &rights, MsgFlags::empty(), None).unwrap();
+            stream.write_all(&part[20..]).unwrap();
+            let mut answer = vec![0; qb_ipc::CONNECTION_RESPONSE_SIZE];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(qb_ipc::decode_connection_response(&answer).unwrap().error, 0);
+        }
+        assert_eq!(descriptors_to(&path), 1, "{count} sent along");
+        Good::start(&name, options(16384)).check();
+        drop(service);
+    }
 }
 
 #[test]
