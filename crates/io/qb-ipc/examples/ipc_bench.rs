@@ -1,9 +1,11 @@
 //! Round trips against libqb's own, side by side in one run.
 //!
 //! `ipc_bench [--rounds N] [--quick] [--json FILE]` compiles the C programs,
-//! runs every pair of server and client in turn, several rounds, and prints the
-//! medians with their ratio to the C library talking to itself. The other
-//! arguments are for the processes that it starts itself.
+//! runs every pair of server and client right beside the C library talking to
+//! itself, in many short rounds of alternating order, and prints the medians of
+//! the rates and of the ratios within each such couple: what else the machine
+//! does meanwhile slows both. The other arguments are for the processes that it
+//! starts itself; all inherit its priority and its processors.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,7 +20,7 @@ use qb_ipc::{
 };
 
 /// Body sizes in bytes, and round trips of each in one measurement.
-const SIZES: [(usize, u32); 4] = [(64, 20_000), (4096, 20_000), (65_536, 4000), (1 << 20, 300)];
+const SIZES: [(usize, u32); 4] = [(64, 5000), (4096, 5000), (65_536, 1500), (1 << 20, 150)];
 /// A message of the largest body with any header.
 const MAX: u32 = (1 << 20) + 64;
 
@@ -66,26 +68,54 @@ fn main() {
 
 fn orchestrate(words: &[&str]) {
     let value = |key: &str| words.iter().position(|w| *w == key).and_then(|i| words.get(i + 1));
-    let rounds = value("--rounds").map_or(7, |n| n.parse().expect("--rounds takes a number"));
-    let divisor = if words.contains(&"--quick") { 10 } else { 1 };
+    let rounds = value("--rounds").map_or(21, |n| n.parse().expect("--rounds takes a number"));
+    let divisor = if words.contains(&"--quick") { 5 } else { 1 };
     let programs = ["bench_server", "bench_client"].map(compile);
-    let mut times: BTreeMap<(usize, usize, Pair), Vec<f64>> = BTreeMap::new();
-    for _ in 0..rounds {
+    let mut samples: BTreeMap<Key, Vec<Sample>> = BTreeMap::new();
+    for round in 0..rounds {
         for (k, kind) in ["shm", "socket"].iter().enumerate() {
             for (s, (size, count)) in SIZES.iter().enumerate() {
-                for pair in PAIRS {
-                    let count = (count / divisor).max(10);
-                    let ns = measure(&programs, pair, kind, *size, count);
-                    times.entry((k, s, pair)).or_default().push(ns / f64::from(count));
+                let count = (count / divisor).max(10);
+                let one = |pair| measure(&programs, pair, kind, *size, count) / f64::from(count);
+                for (i, pair) in PAIRS.into_iter().skip(1).enumerate() {
+                    let (base, ns) = couple(&one, pair, (round + i) % 2 == 0);
+                    let ratio = base / ns;
+                    samples.entry((k, s, pair)).or_default().push(Sample { ns, ratio });
+                    let base = Sample { ns: base, ratio: 1.0 };
+                    samples.entry((k, s, Pair::LibqbLibqb)).or_default().push(base);
                 }
             }
         }
     }
-    let medians: BTreeMap<_, _> = times.into_iter().map(|(key, t)| (key, median(t))).collect();
-    print(&medians, rounds);
+    let medians: BTreeMap<_, _> = samples.iter().map(|(key, s)| (*key, median(s))).collect();
+    if words.contains(&"--markdown") {
+        print_markdown(&medians, rounds);
+    } else {
+        print(&medians, rounds);
+    }
     if let Some(file) = value("--json") {
         std::fs::write(file, json(&medians)).expect("the file of --json can be written");
     }
+}
+
+/// Transport, size and pair.
+type Key = (usize, usize, Pair);
+
+/// Nanoseconds of a round trip, and how much faster it was than libqb's own.
+#[derive(Clone, Copy)]
+struct Sample {
+    ns: f64,
+    ratio: f64,
+}
+
+/// Measures the C library with itself and `pair`, in this order or the other.
+fn couple(one: &impl Fn(Pair) -> f64, pair: Pair, base_first: bool) -> (f64, f64) {
+    if base_first {
+        let base = one(Pair::LibqbLibqb);
+        return (base, one(pair));
+    }
+    let ns = one(pair);
+    (one(Pair::LibqbLibqb), ns)
 }
 
 fn measure(programs: &[PathBuf; 2], pair: Pair, kind: &str, size: usize, count: u32) -> f64 {
@@ -200,24 +230,39 @@ fn compile(name: &str) -> PathBuf {
     program
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+fn median(samples: &[Sample]) -> Sample {
+    let middle = |value: fn(&Sample) -> f64| {
+        let mut values: Vec<f64> = samples.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Sample { ns: middle(|s| s.ns), ratio: middle(|s| s.ratio) }
 }
 
-fn print(medians: &BTreeMap<(usize, usize, Pair), f64>, rounds: usize) {
+fn print(medians: &BTreeMap<Key, Sample>, rounds: usize) {
     println!("round trips, echoed body; medians of {rounds} rounds; ratio to libqb with itself");
     for (k, kind) in ["SHM", "SOCKET"].iter().enumerate() {
         for (s, (size, _)) in SIZES.iter().enumerate() {
             println!("\n{kind}, {size} bytes");
-            let base = medians[&(k, s, Pair::LibqbLibqb)];
             for pair in PAIRS {
-                let ns = medians[&(k, s, pair)];
+                let Sample { ns, ratio } = medians[&(k, s, pair)];
                 let (per_second, mb) = rates(ns, *size);
                 let name = pair.name();
-                println!("  {name:36} {per_second:10.0}/s {mb:9.1} MB/s {:7.2}", base / ns);
+                println!("  {name:36} {per_second:10.0}/s {mb:9.1} MB/s {ratio:7.2}");
             }
         }
+    }
+}
+
+fn print_markdown(medians: &BTreeMap<Key, Sample>, rounds: usize) {
+    println!("Medians of {rounds} rounds; ratio to libqb with itself, measured right beside.\n");
+    println!("| transport | bytes | pair | round trips/s | MB/s | ratio |");
+    println!("|---|---:|---|---:|---:|---:|");
+    for ((k, s, pair), Sample { ns, ratio }) in medians {
+        let (kind, size) = (["SHM", "SOCKET"][*k], SIZES[*s].0);
+        let (per_second, mb) = rates(*ns, size);
+        let name = pair.name();
+        println!("| {kind} | {size} | {name} | {per_second:.0} | {mb:.1} | {ratio:.2} |");
     }
 }
 
@@ -226,10 +271,9 @@ fn rates(ns: f64, size: usize) -> (f64, f64) {
     (1e9 / ns, size as f64 * 1e3 / ns)
 }
 
-fn json(medians: &BTreeMap<(usize, usize, Pair), f64>) -> String {
+fn json(medians: &BTreeMap<Key, Sample>) -> String {
     let mut text = String::from("[\n");
-    for (i, ((k, s, pair), ns)) in medians.iter().enumerate() {
-        let base = medians[&(*k, *s, Pair::LibqbLibqb)];
+    for (i, ((k, s, pair), Sample { ns, ratio })) in medians.iter().enumerate() {
         let size = SIZES[*s].0;
         let (per_second, mb) = rates(*ns, size);
         let transport = ["shm", "socket"][*k];
@@ -238,9 +282,8 @@ fn json(medians: &BTreeMap<(usize, usize, Pair), f64>) -> String {
             text,
             "  {{\"transport\": \"{transport}\", \"bytes\": {size}, \"pair\": \"{}\", \
              \"round_trips_per_s\": {per_second:.0}, \"mb_per_s\": {mb:.1}, \
-             \"ratio\": {:.3}}}{comma}",
+             \"ratio\": {ratio:.3}}}{comma}",
             pair.name(),
-            base / ns,
         );
     }
     text.push_str("]\n");
