@@ -26,7 +26,13 @@ pub(super) enum Phase {
         writing: Option<PersistId>,
     },
     /// Has promised to enter a ring and waits for its commit.
-    Promise { ring: RingId, old: Option<Old>, writing: Option<PersistId> },
+    Promise {
+        ring: RingId,
+        /// Who was invited; a commit for others is not the one that was promised.
+        members: BTreeMap<Node, u64>,
+        old: Option<Old>,
+        writing: Option<PersistId>,
+    },
     /// In a ring.
     Member(Box<View>),
 }
@@ -127,7 +133,7 @@ impl Ring {
         let old = self.leave();
         self.promised = ring.seq;
         let writing = Some(self.persist());
-        self.phase = Phase::Promise { ring, old, writing };
+        self.phase = Phase::Promise { ring, members: members.clone(), old, writing };
         self.timers.arm(Timer::Formation, now + CONSENSUS);
         self.timers.disarm(Timer::Merge);
         self.skip_waiting_for_disk(now);
@@ -202,7 +208,7 @@ impl Ring {
                 let body = Body::Propose { ring: *ring, members: members.clone() };
                 self.send_all(others, &body);
             }
-            Phase::Promise { ring, old, writing: None } => {
+            Phase::Promise { ring, old, writing: None, .. } => {
                 let (rep, ring, old) = (ring.rep, *ring, old.clone());
                 self.send(rep, Body::Accept(Accept { ring, old }));
             }
@@ -244,8 +250,7 @@ impl Ring {
         members: BTreeMap<Node, u64>,
         flush: &[(RingId, Log)],
     ) {
-        let promised =
-            matches!(&self.phase, Phase::Promise { ring: r, writing: None, .. } if *r == ring);
+        let promised = matches!(&self.phase, Phase::Promise { ring: r, members: m, writing: None, .. } if *r == ring && *m == members);
         if promised && sender == ring.rep && members.get(&self.node) == Some(&self.epoch) {
             self.install(now, ring, members, flush, None);
         }

@@ -171,6 +171,23 @@ fn messages_arrive_everywhere_in_one_order() {
 }
 
 #[test]
+fn a_commit_for_others_than_were_invited_is_none() {
+    let mut net = Net::new(5);
+    let ring = RingId { seq: 9, rep: Node(1) };
+    let invited = BTreeMap::from([(Node(1), 1), (Node(2), 2)]);
+    let invented: BTreeMap<Node, u64> = (1..=5).map(|n| (Node(n), u64::from(n))).collect();
+    let mut say = |body: Body| {
+        let bytes = Datagram { sender: Node(1), epoch: 1, body }.encode();
+        let from = address(Node(1));
+        net.input(Node(2), Input::Datagram { link: Link(0), from, bytes });
+        net.rings[&Node(2)].state()
+    };
+    assert_eq!(say(Body::Propose { ring, members: invited.clone() }), "promise");
+    assert_eq!(say(Body::Commit { ring, members: invented, flush: vec![] }), "promise");
+    assert_eq!(say(Body::Commit { ring, members: invited, flush: vec![] }), "member-inquorate");
+}
+
+#[test]
 fn nothing_is_sent_before_the_promise_is_durable() {
     let mut net = Net::new(3);
     net.disk_answers = false;
