@@ -21,10 +21,9 @@ lab: clusters of real nodes in namespaces on this machine
   lab demo                    a service moves because its node is killed and fenced
   lab clean                   remove what killed labs left
   lab image                   make the system of full nodes (done on demand, too)
-  lab setup [full]            install the packages that are missing
 
 options
-  --name NAME                 the lab's name (up, exec, status, down; else \"lab\")
+  --name NAME                 the lab's name (up, exec, status, down, run --keep; else lab)
   --kind light|full           namespaces only, or systemd as pid 1
   --transport udpu|udp|knet   of totem (up)
   --mix MIX                   whose programs: reference, ours, n2=ours, n2:pacemaker-attrd=ours,
@@ -85,7 +84,9 @@ struct Options {
     words: Vec<String>,
 }
 
-fn options(args: &[String]) -> Result<Options, String> {
+/// The words of a command; an option that it does not know is refused, and so are
+/// more than `most` words: `lab down b` must not end the lab "lab".
+fn options(args: &[String], known: &[&str], most: usize) -> Result<Options, String> {
     let mut options = Options {
         name: None,
         kind: Kind::Light,
@@ -98,6 +99,9 @@ fn options(args: &[String]) -> Result<Options, String> {
     };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
+        if arg.starts_with('-') && !known.contains(&arg.as_str()) {
+            return Err(format!("{arg} is no option of this command; lab help lists them"));
+        }
         let mut value = || args.next().cloned().ok_or_else(|| format!("{arg} wants a value"));
         match arg.as_str() {
             "--name" => options.name = Some(value()?),
@@ -107,8 +111,8 @@ fn options(args: &[String]) -> Result<Options, String> {
             "--dist" => options.dist = Some(absolute(&value()?)?),
             "--keep" => options.keep = true,
             "--verbose" => options.verbose = true,
-            unknown if unknown.starts_with("--") => {
-                return Err(format!("unknown option {unknown}\n\n{USAGE}"));
+            word if options.words.len() == most => {
+                return Err(format!("\"{word}\" is one word too many; lab help says what fits"));
             }
             word => options.words.push(word.to_string()),
         }
@@ -116,19 +120,31 @@ fn options(args: &[String]) -> Result<Options, String> {
     Ok(options)
 }
 
+/// What a command takes that has no options.
+fn words(args: &[String], most: usize) -> Result<Vec<String>, String> {
+    options(args, &[], most).map(|options| options.words)
+}
+
 fn absolute(path: &str) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|e| format!("{path}: {e}"))
 }
 
+/// The options of `up`.
+const UP: &[&str] = &["--name", "--kind", "--transport", "--mix", "--dist"];
+
+/// The options of `run`; a scenario itself names its transport.
+const RUN: &[&str] = &["--name", "--kind", "--mix", "--dist", "--keep", "--verbose"];
+
 fn public(command: &str, args: &[String]) -> Result<bool, String> {
     match command {
         "exec" => exec(args),
-        "up" => up(&options(args)?),
-        "status" => status(&options(args)?),
-        "down" => Lab::open(&name(&options(args)?))?.down().map(|()| true),
-        "run" => run(&options(args)?),
-        "demo" => demo::run(&client::own_program()?),
+        "up" => up(&options(args, UP, 1)?),
+        "status" => status(&options(args, &["--name"], 0)?),
+        "down" => down(&options(args, &["--name"], 0)?),
+        "run" => run(&options(args, RUN, usize::MAX)?),
+        "demo" => words(args, 0).and_then(|_| demo::run(&client::own_program()?)),
         "clean" => {
+            words(args, 0)?;
             let reaped = layout::reap()?;
             println!(
                 "removed: {}",
@@ -137,19 +153,16 @@ fn public(command: &str, args: &[String]) -> Result<bool, String> {
             Ok(true)
         }
         "image" => {
+            words(args, 0)?;
             requirements::check(Kind::Full)?;
             println!("{}", image::ready()?.display());
             Ok(true)
-        }
-        "setup" => {
-            let full = args.first().is_some_and(|a| a == "full");
-            requirements::setup(if full { Kind::Full } else { Kind::Light }).map(|()| true)
         }
         "" | "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(true)
         }
-        _ => Err(format!("unknown command {command}\n\n{USAGE}")),
+        _ => Err(format!("there is no command \"{command}\"; lab help lists them")),
     }
 }
 
@@ -160,7 +173,8 @@ fn name(options: &Options) -> String {
 fn up(options: &Options) -> Result<bool, String> {
     requirements::check(options.kind)?;
     let count = options.words.first().and_then(|n| n.parse().ok());
-    let count = count.filter(|n| (1..=64).contains(n)).ok_or("lab up N: 1 to 64 nodes")?;
+    let count = count.filter(|n| (1..=64).contains(n));
+    let count = count.ok_or("lab up N [OPTIONS]: N is the number of nodes, 1 to 64")?;
     let mut spec = Spec::new(count);
     spec.kind = options.kind;
     mix::check(&options.mix, count, options.dist.as_deref())?;
@@ -177,8 +191,17 @@ fn up(options: &Options) -> Result<bool, String> {
     let lab = Lab::start(&client::own_program()?, Some(&name), spec)?;
     lab.start_stack(&(1..=count).collect::<Vec<_>>())?;
     print!("{}", lab.audit().map_err(|(why, table)| format!("{why}\n{table}"))?);
-    println!("lab {name} is up: lab exec n1 crm_mon -1; lab status; lab down");
+    let of = options.name.as_ref().map_or(String::new(), |name| format!(" --name {name}"));
+    println!("lab {name} runs; its nodes take some seconds to agree on a coordinator. To go on:");
+    println!("  lab exec{of} n1 crm_mon -1\n  lab status{of}\n  lab down{of}");
     lab.detach().map(|()| true)
+}
+
+fn down(options: &Options) -> Result<bool, String> {
+    let name = name(options);
+    Lab::open(&name)?.down()?;
+    println!("lab {name} is gone: no process, namespace or file of it is left");
+    Ok(true)
 }
 
 fn exec(args: &[String]) -> Result<bool, String> {
@@ -201,6 +224,11 @@ fn exec(args: &[String]) -> Result<bool, String> {
 
 fn status(options: &Options) -> Result<bool, String> {
     let labs = layout::labs()?;
+    if let Some(name) = &options.name
+        && !labs.iter().any(|dir| dir.name() == *name)
+    {
+        return Err(format!("there is no lab \"{name}\""));
+    }
     if labs.is_empty() {
         println!("no lab runs");
     }
@@ -238,7 +266,9 @@ fn status(options: &Options) -> Result<bool, String> {
 
 fn run(options: &Options) -> Result<bool, String> {
     if options.words.is_empty() {
-        return Err(format!("lab run FILE...\n\n{USAGE}"));
+        return Err("lab run FILE... [OPTIONS]: which scenario? There are some in \
+                    tests/scenarios"
+            .into());
     }
     let mut run = RunOptions::new(client::own_program()?);
     run.kind = options.kind;
@@ -278,6 +308,31 @@ fn print_outcome(file: &str, outcome: &Outcome, seconds: f32) {
     if let Some(failure) = &outcome.failure {
         println!("  {failure}");
     }
+    if !outcome.passed() {
+        println!("  --verbose shows all that was observed; --keep leaves the nodes to look at");
+    }
     let word = if outcome.passed() { "passed" } else { "FAILED" };
     println!("{word} {file}: {} ({seconds:.1} s)", outcome.title);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str, known: &[&str], most: usize) -> Result<Options, String> {
+        options(&line.split_whitespace().map(String::from).collect::<Vec<_>>(), known, most)
+    }
+
+    #[test]
+    fn a_command_takes_its_own_options_and_words_alone() {
+        let up = parsed("3 --name a --transport knet", UP, 1).unwrap();
+        assert_eq!((up.words, up.name.as_deref()), (vec!["3".to_string()], Some("a")));
+        let why = |line, known, most| parsed(line, known, most).err().unwrap();
+        assert!(
+            why("a.scn --transport knet", RUN, usize::MAX).contains("--transport is no option")
+        );
+        assert!(why("3 -v", UP, 1).contains("-v is no option"));
+        assert!(why("b", &["--name"], 0).contains("\"b\" is one word too many"));
+        assert!(why("3 --name", UP, 1).contains("--name wants a value"));
+    }
 }

@@ -32,7 +32,11 @@ impl Lab {
         fs::create_dir_all(&root).map_err(failed)?;
         fs::create_dir(dir.path()).map_err(|e| match e.kind() {
             std::io::ErrorKind::AlreadyExists => {
-                format!("there is a lab \"{}\" already", dir.name())
+                let name = dir.name();
+                format!(
+                    "there is a lab \"{name}\" already: end it by lab down --name {name}, or \
+                     give this one another --name"
+                )
             }
             _ => failed(e),
         })?;
@@ -85,7 +89,12 @@ impl Lab {
 
     /// Ends a lab that this handle does not own, and waits until it is gone.
     pub fn down(self) -> Result<(), String> {
-        let _ = self.order(&["down"]);
+        // A hub that is gone cannot answer, and what it left is removed below.
+        if let Err(why) = self.order(&["down"])
+            && !nix::unistd::geteuid().is_root()
+        {
+            return Err(format!("only root can end a lab: {why}"));
+        }
         let dir = self.dir.clone();
         drop(self);
         let gone = || !dir.path().exists() || !dir.is_alive();

@@ -56,8 +56,9 @@ pub fn run(program: &Path) -> Result<bool, String> {
             teller.say(seen.at, &text);
         }
     });
-    let mut ping = None;
+    let (mut ping, mut dir) = (None, None);
     let ready = |lab: &Lab| {
+        dir = Some(lab.dir().clone());
         ping = Some(Pinger::start(lab, &story)?);
         follow_logs(lab.dir().clone(), Arc::clone(&story));
         Ok(())
@@ -65,8 +66,13 @@ pub fn run(program: &Path) -> Result<bool, String> {
     let outcome = runner::run_scenario(&scenario, &RunOptions::new(program), Some(watch), ready);
     story.over.store(true, Ordering::Relaxed);
     drop(ping);
+    story.print(u64::MAX);
     let outcome = outcome?;
     conclude(&outcome, &story);
+    match dir {
+        Some(dir) if dir.path().exists() => println!("Left behind: {}", dir.path().display()),
+        _ => println!("Nothing of it is left on this machine."),
+    }
     Ok(outcome.passed())
 }
 
@@ -74,22 +80,41 @@ fn address() -> String {
     format!("10.{NET}.0.100")
 }
 
-/// The timeline on the screen, written by several threads.
+/// A line is kept so long before it is printed: what comes from another source
+/// and happened earlier still gets its place.
+const SETTLE_NS: u64 = 400_000_000;
+
+/// The timeline on the screen, in order of time; several threads tell it.
 struct Story {
     began: u64,
     over: AtomicBool,
+    /// What is told and not printed yet.
+    waiting: Mutex<Vec<(u64, String)>>,
     /// When the address answered, and when it did not: first time of each stretch.
     answers: Mutex<Vec<(u64, bool)>>,
 }
 
 impl Story {
     fn new() -> Self {
-        Story { began: journal::now(), over: AtomicBool::new(false), answers: Mutex::default() }
+        Story {
+            began: journal::now(),
+            over: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            answers: Mutex::default(),
+        }
     }
 
     fn say(&self, at: u64, text: &str) {
-        let ms = at.saturating_sub(self.began) / 1_000_000;
-        println!("{:4}.{:02} s  {text}", ms / 1000, ms % 1000 / 10);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push((at, text.to_string()));
+    }
+
+    /// Prints what happened up to that time, the earliest first.
+    fn print(&self, until: u64) {
+        for (at, text) in settled(&self.waiting, until) {
+            let ms = at.saturating_sub(self.began) / 1_000_000;
+            println!("{:4}.{:02} s  {text}", ms / 1000, ms % 1000 / 10);
+        }
     }
 
     fn answer(&self, at: u64, reachable: bool) {
@@ -102,6 +127,14 @@ impl Story {
             answers.push((at, reachable));
         }
     }
+}
+
+/// Takes out what happened up to that time, the earliest first.
+fn settled(waiting: &Mutex<Vec<(u64, String)>>, until: u64) -> Vec<(u64, String)> {
+    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    waiting.sort_by_key(|(at, _)| *at);
+    let count = waiting.partition_point(|(at, _)| *at <= until);
+    waiting.drain(..count).collect()
 }
 
 /// Says in words what was observed; repetitions and background are left out.
@@ -133,7 +166,7 @@ impl Narrator {
             Event::Power { target, on: false, cause: PowerCause::Fault } => {
                 self.quorate.remove(target);
                 Some(format!(
-                    "power   {target} is KILLED: no process and no interface of it is left"
+                    "power   {target} is KILLED by this demo: no process, no interface of it is left"
                 ))
             }
             Event::Power { target, on: false, .. } => {
@@ -204,12 +237,13 @@ const REASONS: &[&str] = &[
     "state is now lost",
 ];
 
-/// Tells what the nodes' own logs give as reasons.
+/// Tells what the nodes' own logs give as reasons, and prints the story.
 fn follow_logs(dir: RunDir, story: Arc<Story>) {
     thread::spawn(move || {
         let mut offsets: BTreeMap<PathBuf, u64> = BTreeMap::new();
         let mut told = Vec::new();
         while !story.over.load(Ordering::Relaxed) {
+            story.print(journal::now().saturating_sub(SETTLE_NS));
             for node in 1..=3 {
                 let log = dir.node(node).join("disk/var/log/pacemaker/pacemaker.log");
                 for line in new_lines(&log, offsets.entry(log.clone()).or_default()) {
@@ -219,7 +253,8 @@ fn follow_logs(dir: RunDir, story: Arc<Story>) {
                     }
                 }
             }
-            thread::sleep(Duration::from_millis(50));
+            // The log's own times are whole seconds: a line is as old as its reading.
+            thread::sleep(Duration::from_millis(5));
         }
     });
 }
@@ -286,7 +321,6 @@ fn conclude(outcome: &Outcome, story: &Story) {
     }
     let word = if outcome.passed() { "all kept" } else { "NOT all kept" };
     println!("Rules (one holder at a time, fencing before start, quorum, order, state): {word}.");
-    println!("Nothing of it is left on this machine.");
 }
 
 #[cfg(test)]
@@ -296,6 +330,15 @@ mod tests {
     #[test]
     fn the_demo_is_a_scenario() {
         scenario::parse(SCENARIO).unwrap();
+    }
+
+    #[test]
+    fn the_story_is_told_in_order_of_time() {
+        let told = |at: u64| (at, at.to_string());
+        let waiting = Mutex::new(vec![told(30), told(10), told(40), told(20)]);
+        assert_eq!(settled(&waiting, 30), [told(10), told(20), told(30)]);
+        waiting.lock().unwrap().push(told(35));
+        assert_eq!(settled(&waiting, u64::MAX), [told(35), told(40)]);
     }
 
     #[test]

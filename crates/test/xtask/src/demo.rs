@@ -4,11 +4,14 @@ use crate::run::Failure;
 use crate::workspace::Workspace;
 use crate::{lab, setup};
 
-/// `cargo xtask demo ARGUMENTS`
+/// `cargo xtask demo`
 ///
 /// # Errors
 /// When this machine lacks something that cannot be installed, or the lab fails.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
+    if !args.is_empty() {
+        return Err(Failure::new("usage: cargo xtask demo"));
+    }
     if !setup::is_root() {
         return Err(Failure::new(
             "the demo makes namespaces and bridges and needs root: \
@@ -16,7 +19,5 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure>
         ));
     }
     setup::packages()?;
-    let mut words = vec!["demo".to_owned()];
-    words.extend_from_slice(args);
-    lab::run(workspace, &words)
+    lab::run(workspace, &["demo".to_owned()])
 }

@@ -5,19 +5,20 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::dist;
-use crate::run::{Failure, run as run_program};
+use crate::run::{Failure, hand_over};
 use crate::workspace::Workspace;
 
 /// Where tests find the tree that `dist` laid out.
 pub(crate) const DIST_VARIABLE: &str = "SYSTOLE_DIST";
 
-/// `cargo xtask lab ARGUMENTS`
+/// `cargo xtask lab ARGUMENTS`; ends with the lab's exit status, which for `exec`
+/// is that of the command in the node.
 ///
 /// # Errors
-/// When something does not build, or the lab says so.
+/// When our programs do not build, or the lab cannot be started.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
     let tree = if wants_ours(args) { Some(dist::lay_out_for_tests(workspace)?) } else { None };
-    run_program(&mut command(workspace, args, tree.as_deref()))
+    hand_over(&mut command(workspace, args, tree.as_deref()))
 }
 
 /// Cargo, about to run the lab.

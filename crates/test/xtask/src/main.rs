@@ -90,6 +90,12 @@ fn main() -> ExitCode {
         eprint!("xtask: there is no command {name:?}\n\n{}", usage());
         return ExitCode::from(2);
     };
+    if !matches!(command.name, "sim" | "lab")
+        && rest.iter().any(|arg| arg == "--help" || arg == "-h")
+    {
+        println!("cargo xtask {name}: {}", command.help);
+        return ExitCode::SUCCESS;
+    }
     match Workspace::find().and_then(|workspace| (command.run)(&workspace, rest)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

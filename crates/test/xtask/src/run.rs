@@ -47,6 +47,21 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     Err(Failure(format!("`{words}` failed ({status})")))
 }
 
+/// Runs a program of ours as if it had been typed itself: it has said what is
+/// wrong, and its exit status becomes ours.
+///
+/// # Errors
+/// When it cannot be started or a signal ended it.
+pub(crate) fn hand_over(command: &mut Command) -> Result<(), Failure> {
+    let words = describe(command);
+    let status = command.status().map_err(|error| cannot_start(&words, &error))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) => std::process::exit(code),
+        None => Err(Failure(format!("`{words}` failed ({status})"))),
+    }
+}
+
 /// Runs a program and takes its stdout as text; stderr is ours.
 ///
 /// # Errors

@@ -2,15 +2,15 @@
 
 use std::process::Command;
 
-use crate::run::{Failure, run as run_program};
+use crate::run::{Failure, hand_over};
 use crate::workspace::Workspace;
 
-/// `cargo xtask sim ARGUMENTS`
+/// `cargo xtask sim ARGUMENTS`; ends with the simulator's exit status.
 ///
 /// # Errors
-/// When it cannot be built, or a seed or mutant fails.
+/// When it cannot be started.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<(), Failure> {
-    run_program(command(workspace, args).args(args))
+    hand_over(command(workspace, args).args(args))
 }
 
 /// Cargo, about to run the simulator; its arguments are to follow. A mutant can

@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|arg| arg == "--help" || arg == "-h" || arg == "help") {
+        println!("{}", world::cli::USAGE);
+        return ExitCode::SUCCESS;
+    }
     match world::cli::Command::parse(&args) {
         Ok(command) => command.run(),
         Err(why) => {

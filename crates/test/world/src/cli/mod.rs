@@ -95,6 +95,9 @@ impl Command {
         if modes.iter().filter(|mode| **mode).count() > 1 {
             return Err("one of --seed, --scenario, --mutants, --bench".into());
         }
+        if self.seeds == Some(0) {
+            return Err("--seeds 0 would try nothing and find nothing".into());
+        }
         if self.seeds.is_some() && self.time.is_some() {
             return Err("--seeds or --for, not both".into());
         }
@@ -143,21 +146,19 @@ impl Command {
         if let Some((seed, fault)) = summary.failed.first() {
             self.tell_more(*seed, fault);
         }
-        let missing = if summary.seeds >= ENOUGH_TO_REACH_ALL && self.nodes.is_none() {
-            campaign::never_reached(&summary.counters)
-        } else {
-            Vec::new()
-        };
+        let is_judged = summary.seeds >= ENOUGH_TO_REACH_ALL && self.nodes.is_none();
+        let missing =
+            if is_judged { campaign::never_reached(&summary.counters) } else { Vec::new() };
         for name in &missing {
             println!("never reached: {name}");
         }
         println!(
-            "{} seeds, each twice, {:.0} simulated node-seconds in {:.1} s: {} failed, {} never reached",
+            "{} seeds, each twice, {:.0} simulated node-seconds in {:.1} s: {} failed, {}",
             summary.seeds,
             summary.node_seconds,
             summary.took.as_secs_f64(),
             summary.failed.len(),
-            missing.len()
+            reach(is_judged, missing.len())
         );
         summary.failed.is_empty() && missing.is_empty()
     }
@@ -315,4 +316,13 @@ fn time(text: &str) -> Result<Duration, String> {
         _ => return Err(wanted()),
     };
     Ok(Duration::from_secs(seconds))
+}
+
+/// The end of a campaign's last line: too few seeds prove nothing about reach.
+fn reach(is_judged: bool, missing: usize) -> String {
+    if is_judged {
+        format!("{missing} never reached")
+    } else {
+        format!("reach is judged from {ENOUGH_TO_REACH_ALL} seeds of any size on")
+    }
 }

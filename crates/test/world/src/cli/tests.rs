@@ -22,6 +22,7 @@ fn misuse_is_named() {
     assert_eq!(why("--sedes 3"), "\"--sedes\" is not understood");
     assert_eq!(why("--seeds"), "--seeds wants a value");
     assert_eq!(why("--seeds x"), "\"x\" is no number");
+    assert!(why("--seeds 0").contains("would try nothing"));
     assert_eq!(why("--for 3"), "\"3\" is no time (90s, 10m, 1h)");
     assert_eq!(why("--nodes 65"), "\"65\" is no number of nodes (1 to 64)");
     assert_eq!(why("--mutants --bench"), "one of --seed, --scenario, --mutants, --bench");
