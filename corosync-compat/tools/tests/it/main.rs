@@ -1,0 +1,8 @@
+//! Debian's tools and ours, side by side, on the same running daemon: Debian's
+//! corosync 3.1.7, alone and as three nodes. Needs root and the package corosync.
+
+mod alone;
+mod node;
+mod offline;
+mod ring;
+mod same;
