@@ -2,6 +2,7 @@
 //! corosync 3.1.7, alone and as three nodes. Needs root and the package corosync.
 
 mod alone;
+mod clients;
 mod node;
 mod offline;
 mod ring;

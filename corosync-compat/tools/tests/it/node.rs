@@ -101,10 +101,15 @@ impl Node {
         let log = fs::File::create(self.folder.join("log/output")).unwrap();
         let mut command = self.command(&["/usr/sbin/corosync", "-f"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.daemon = Some(command.spawn().unwrap());
+        let mut daemon = command.spawn().unwrap();
         until("the daemon answers", || {
+            if let Some(status) = daemon.try_wait().unwrap() {
+                let log = fs::read_to_string(self.folder.join("log/corosync.log"));
+                panic!("the daemon ended: {status}\n{}", log.unwrap_or_default());
+            }
             self.run(Whose::Debian, User::Root, "corosync-quorumtool -l", "").status.success()
         });
+        self.daemon = Some(daemon);
     }
 
     /// Writes corosync.conf.

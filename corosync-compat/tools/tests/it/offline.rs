@@ -144,3 +144,24 @@ fn without_a_recording_the_blackbox_says_so() {
     assert!(did.stderr.contains("there is no recording in /var/lib/corosync"), "{did:?}");
     assert_eq!(OURS.len(), 6);
 }
+
+#[test]
+fn the_blackbox_prints_what_was_recorded_and_names_damage() {
+    use host::recorder::format::{End, Header, Kind, MAGIC, encode};
+    let node = Node::new();
+    let mut bytes = MAGIC.to_vec();
+    let daemon = "corosync".to_owned();
+    encode(Kind::Header(Header { daemon, ..Header::default() }), &mut bytes);
+    encode(Kind::End(End { why: "it was asked to".to_owned() }), &mut bytes);
+    let file = node.folder.join("etc/recorded");
+    let line = "corosync-blackbox /etc/corosync/recorded";
+    std::fs::write(&file, &bytes).unwrap();
+    let whole = Did::of(&node.run(Whose::Ours, User::Root, line, ""));
+    assert_eq!((whole.stderr.as_str(), whole.status), ("", Some(0)));
+    assert!(whole.stdout.contains("it was asked to"), "{whole:?}");
+    bytes.pop();
+    std::fs::write(&file, &bytes).unwrap();
+    let cut = Did::of(&node.run(Whose::Ours, User::Root, line, ""));
+    assert_eq!(cut.status, Some(1));
+    assert!(cut.stderr.contains("damaged at byte"), "{cut:?}");
+}

@@ -105,6 +105,8 @@ fn crates_that_replace_corosync_lie_together() {
     tree.packages[2].tier = None;
     assert_eq!(
         said(&check(&tree)),
-        ["corosync-compat/votes/Cargo.toml: declares the tier \"none\" and lies in the folder \"corosync-compat\""]
+        [
+            "corosync-compat/votes/Cargo.toml: declares the tier \"none\" and lies in the folder \"corosync-compat\""
+        ]
     );
 }
