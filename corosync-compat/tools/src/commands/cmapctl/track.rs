@@ -32,18 +32,18 @@ pub(super) fn track(
             return Ok(());
         }
         let (service, input) = wait(cmap, input_is_open);
-        if input.contains(PollFlags::POLLIN) {
-            if is_end() {
-                return Ok(());
-            }
-        } else if !input.is_empty() {
+        let is_over = input.contains(PollFlags::POLLIN) && is_end();
+        if !input.is_empty() && !input.contains(PollFlags::POLLIN) {
             input_is_open = false;
         }
-        if service.is_empty() {
-            continue;
-        }
-        if let Err(e) = tell(style, cmap, service) {
+        // What happened before the end was typed is told all the same.
+        if !service.is_empty()
+            && let Err(e) = tell(style, cmap, service)
+        {
             say(format!("Dispatch error {e}\n"));
+            return Ok(());
+        }
+        if is_over {
             return Ok(());
         }
     }
