@@ -38,9 +38,16 @@ const fn program(path: &'static str, package: &'static str, binary: &'static str
 /// Everything, folders before what is in them.
 pub(crate) const TABLE: &[Entry] = &[
     folder("/usr"),
+    folder("/usr/bin"),
+    program("/usr/bin/corosync-blackbox", "corosync-tools", "corosync-blackbox"),
     folder("/usr/lib"),
     folder("/usr/lib/systole"),
     program("/usr/lib/systole/miniatured", "miniatured", "miniatured"),
     folder("/usr/sbin"),
+    program("/usr/sbin/corosync-cfgtool", "corosync-tools", "corosync-cfgtool"),
+    program("/usr/sbin/corosync-cmapctl", "corosync-tools", "corosync-cmapctl"),
+    program("/usr/sbin/corosync-cpgtool", "corosync-tools", "corosync-cpgtool"),
+    program("/usr/sbin/corosync-keygen", "corosync-tools", "corosync-keygen"),
+    program("/usr/sbin/corosync-quorumtool", "corosync-tools", "corosync-quorumtool"),
     program("/usr/sbin/systole-replay", "systole-replay", "systole-replay"),
 ];

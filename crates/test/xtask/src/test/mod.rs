@@ -208,7 +208,8 @@ fn lab_tier(context: &Context<'_>) -> Result<Totals, Failure> {
 }
 
 fn is_interop(binary: &Binary) -> bool {
-    binary.package == "qb-ipc" && binary.kind == Kind::Integration
+    let packages = ["qb-ipc", "corosync-tools"];
+    packages.contains(&binary.package.as_str()) && binary.kind == Kind::Integration
 }
 
 fn is_lab(binary: &Binary) -> bool {
