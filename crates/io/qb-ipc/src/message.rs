@@ -22,6 +22,9 @@ pub(crate) const ID_AUTHENTICATE: i32 = -1;
 /// Id by which old clients say goodbye.
 pub(crate) const ID_DISCONNECT: i32 = -3;
 const NAME_SIZE: usize = 4096;
+/// The sizes of the handshake's messages as their headers have them.
+const REQUEST_SIZE_FIELD: i32 = 24;
+const RESPONSE_SIZE_FIELD: i32 = 12328;
 
 /// What stands before a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +115,7 @@ pub fn decode_response(bytes: &[u8], max: usize) -> Result<(ResponseHeader, &[u8
 pub fn decode_connection_request(bytes: &[u8]) -> Result<ConnectionRequest, Malformed> {
     let mut r = Reader::new(bytes);
     expect(&mut r, ID_AUTHENTICATE, "the id of a connection request")?;
-    expect(&mut r, CONNECTION_REQUEST_SIZE as i32, "the size of a connection request")?;
+    expect(&mut r, REQUEST_SIZE_FIELD, "the size of a connection request")?;
     let max_msg_size = r.u32("the longest message")?;
     r.take(4, "padding")?;
     r.end()?;
@@ -124,7 +127,7 @@ pub fn decode_connection_request(bytes: &[u8]) -> Result<ConnectionRequest, Malf
 pub fn decode_connection_response(bytes: &[u8]) -> Result<ConnectionResponse, Malformed> {
     let mut r = Reader::new(bytes);
     expect(&mut r, ID_AUTHENTICATE, "the id of a connection response")?;
-    expect(&mut r, CONNECTION_RESPONSE_SIZE as i32, "the size of a connection response")?;
+    expect(&mut r, RESPONSE_SIZE_FIELD, "the size of a connection response")?;
     let mut response =
         ConnectionResponse { error: field(&mut r, "an error")?, ..ConnectionResponse::default() };
     response.kind = r.i32("a connection type")?;
@@ -177,7 +180,7 @@ pub(crate) fn response_header(id: i32, error: i32, body_len: usize) -> [u8; RESP
 /// Writes a connection request.
 pub(crate) fn encode_connection_request(request: ConnectionRequest) -> Vec<u8> {
     let mut w = Writer::new();
-    w.i32(ID_AUTHENTICATE).i32(0).i32(CONNECTION_REQUEST_SIZE as i32).i32(0);
+    w.i32(ID_AUTHENTICATE).i32(0).i32(REQUEST_SIZE_FIELD).i32(0);
     w.u32(request.max_msg_size).u32(0);
     w.finish()
 }
@@ -185,7 +188,7 @@ pub(crate) fn encode_connection_request(request: ConnectionRequest) -> Vec<u8> {
 /// Writes a connection response; names are cut to what their fields hold.
 pub(crate) fn encode_connection_response(response: &ConnectionResponse) -> Vec<u8> {
     let mut w = Writer::new();
-    w.i32(ID_AUTHENTICATE).i32(0).i32(CONNECTION_RESPONSE_SIZE as i32).i32(0);
+    w.i32(ID_AUTHENTICATE).i32(0).i32(RESPONSE_SIZE_FIELD).i32(0);
     w.i32(response.error).i32(0);
     w.i32(response.kind).u32(response.max_msg_size).u64(response.cookie);
     for name in [&response.request, &response.response, &response.event] {

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// Its existence turns names into paths.
 const FORCE_FILE: &str = "/etc/libqb/force-filesystem-sockets";
-/// The folder of Debian's libqb for sockets with paths.
-const SOCKET_FOLDER: &str = "/run";
+/// Where Debian's libqb (2.0.6) has sockets with paths: fixed when it is built,
+/// and not the same everywhere.
+const SOCKET_FOLDER: &str = "/tmp";
 /// Bytes of `sun_path`.
 const SUN_PATH: usize = 108;
 /// Longest abstract name: one byte goes to the leading zero, one stays zero.

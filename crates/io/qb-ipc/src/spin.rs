@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Never longer, whatever is asked for.
-const LONGEST: Duration = Duration::from_micros(50);
+/// Never longer, whatever is asked for and however long messages are.
+const LONGEST: Duration = Duration::from_micros(100);
 /// Failures in a row after which spinning pauses.
 const PATIENCE: u32 = 4;
 /// How many waits the pause lasts.
@@ -35,14 +35,17 @@ impl Spin {
         Self { time: time.min(LONGEST), failures: 0, pause: 0 }
     }
 
-    /// Looks until `ready`, or until it is time to sleep.
-    pub(crate) fn until(&mut self, mut ready: impl FnMut() -> bool) -> bool {
+    /// Looks until `ready`, or until it is time to sleep. The peer has to copy
+    /// `bytes` first, at a microsecond for each KiB.
+    pub(crate) fn until(&mut self, bytes: usize, mut ready: impl FnMut() -> bool) -> bool {
         if ready() {
             return true;
         }
         if self.time.is_zero() || self.pausing() {
             return false;
         }
+        let copying = Duration::from_nanos(bytes as u64);
+        let time = (self.time + copying).min(LONGEST);
         let start = Instant::now();
         loop {
             for _ in 0..LOOKS {
@@ -52,7 +55,7 @@ impl Spin {
                     return true;
                 }
             }
-            if start.elapsed() >= self.time {
+            if start.elapsed() >= time {
                 break;
             }
         }
@@ -80,13 +83,13 @@ mod tests {
         let mut spin = Spin::new(Duration::from_nanos(1));
         let mut looks = 0;
         for _ in 0..PATIENCE + PAUSE {
-            assert!(!spin.until(|| {
+            assert!(!spin.until(0, || {
                 looks += 1;
                 false
             }));
         }
         assert!(looks <= PATIENCE * (2 * LOOKS + 1) + PAUSE, "{looks}");
-        assert!(spin.until(|| true));
+        assert!(spin.until(0, || true));
     }
 
     #[test]
@@ -96,6 +99,6 @@ mod tests {
             looks += 1;
             looks == 3
         };
-        assert!(Spin::new(LONGEST).until(third));
+        assert!(Spin::new(LONGEST).until(0, third));
     }
 }

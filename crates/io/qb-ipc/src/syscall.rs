@@ -42,6 +42,67 @@ pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receiv
     Ok(Received { len: message.bytes, sender, truncated })
 }
 
+/// How long the next datagram is, which stays where it is.
+pub(crate) fn next_len(socket: impl AsFd) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+    Ok(nix::sys::socket::recv(socket.as_fd().as_raw_fd(), &mut [], flags)?)
+}
+
+/// Receives a datagram of up to `room` bytes beyond `head` without waiting: its
+/// start into `head`, the rest appended to `body`, without zeroing it first.
+pub(crate) fn receive_parts(
+    socket: impl AsFd,
+    head: &mut [u8],
+    body: &mut Vec<u8>,
+    room: usize,
+) -> io::Result<Received> {
+    body.reserve(room);
+    let spare = &mut body.spare_capacity_mut()[..room];
+    let mut parts = [
+        libc::iovec { iov_base: head.as_mut_ptr().cast(), iov_len: head.len() },
+        libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: room },
+    ];
+    let mut control = [0_u64; 8];
+    // SAFETY: zeroes are a valid message header; the fields are set below.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = parts.as_mut_ptr();
+    message.msg_iovlen = parts.len();
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: all buffers are as long as the header says and live on.
+    let len = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, flags) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: what lies beyond `head` was written to the spare room.
+    unsafe { body.set_len(body.len() + len.saturating_sub(head.len())) };
+    let truncated = message.msg_flags & libc::MSG_TRUNC != 0;
+    Ok(Received { len, sender: sender_of(&message), truncated })
+}
+
+/// The credentials in a received control message; descriptors are closed.
+fn sender_of(message: &libc::msghdr) -> Option<Credentials> {
+    let mut sender = None;
+    // SAFETY: the kernel filled the control buffer in; the macros stay within it,
+    // and payloads are read unaligned and only by the length that they claim.
+    unsafe {
+        let mut item = libc::CMSG_FIRSTHDR(message);
+        while let Some(header) = item.as_ref() {
+            let data = libc::CMSG_DATA(header);
+            if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_CREDENTIALS {
+                sender = Some(credentials(data.cast::<libc::ucred>().read_unaligned().into()));
+            } else if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS
+            {
+                let bytes = header.cmsg_len - libc::CMSG_LEN(0) as usize;
+                for i in 0..bytes / size_of::<RawFd>() {
+                    close_received(data.cast::<RawFd>().add(i).read_unaligned());
+                }
+            }
+            item = libc::CMSG_NXTHDR(message, header);
+        }
+    }
+    sender
+}
+
 /// Sends all parts as one message without waiting and without SIGPIPE.
 pub(crate) fn send(socket: impl AsFd, parts: &[&[u8]]) -> io::Result<usize> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;

@@ -203,7 +203,7 @@ impl AsyncClient {
             }
             let channels = &self.link.channels;
             if std::mem::take(&mut may_spin)
-                && self.spin.until(|| channels.ready(Channel::Response))
+                && self.spin.until(self.link.last_len, || channels.ready(Channel::Response))
             {
                 continue;
             }
@@ -327,7 +327,7 @@ impl Source {
             let event = syscall::readable(socket.event.try_clone()?)?;
             return Ok(Self::Socket { request, event });
         }
-        let ring = link.channels.as_shm().map(|shm| shm.response_ring());
+        let ring = link.channels.as_shm().map(crate::transport::ShmClient::response_ring);
         let waiter = Waiter::start(ring.ok_or(Error::Again)?)?;
         let notice = syscall::readable(waiter.descriptor()?)?;
         Ok(Self::Shm { waiter, notice })

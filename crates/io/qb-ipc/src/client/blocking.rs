@@ -73,7 +73,7 @@ impl BlockingClient {
         let deadline = timeout.map(|t| Instant::now() + t);
         loop {
             let channels = &self.link.channels;
-            self.spin.until(|| channels.ready(Channel::Response));
+            self.spin.until(self.link.last_len, || channels.ready(Channel::Response));
             if let Some(header) = self.link.try_receive(Channel::Response, body)? {
                 return Ok(header);
             }

@@ -100,6 +100,7 @@ impl Connecting {
             server,
             listener: self.listener,
             flow_control_max: 1,
+            last_len: 0,
             over: None,
             left_behind: left_behind(root, &response.request, server.pid),
         })

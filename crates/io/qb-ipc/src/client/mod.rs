@@ -70,6 +70,8 @@ struct Link {
     /// Who called `listen`, as Pacemaker asks the descriptor.
     listener: Credentials,
     flow_control_max: i32,
+    /// Length of the last request's body.
+    last_len: usize,
     /// Once set, why the connection is over.
     over: Option<String>,
     left_behind: LeftBehind,
@@ -94,6 +96,7 @@ impl Link {
     /// Sends a request, or says why not: held back, too long, or over.
     fn try_send(&mut self, id: i32, body: &[u8]) -> Result<(), Error> {
         self.check(body.len())?;
+        self.last_len = body.len();
         let result = self.send_unchecked(id, body);
         self.noted(result)
     }

@@ -109,8 +109,8 @@ impl Connection {
     }
 
     /// Takes the next request.
-    pub(super) fn take(&mut self, scratch: &mut Vec<u8>) -> Taken {
-        match self.channels.try_receive(self.max_msg_size, scratch) {
+    pub(super) fn take(&mut self) -> Taken {
+        match self.channels.try_receive(self.max_msg_size) {
             Ok(None) => Taken::Nothing,
             Ok(Some((ID_DISCONNECT, _))) => Taken::End("the client said goodbye".into()),
             Ok(Some((id, body))) if id >= 0 => {

@@ -90,8 +90,8 @@ pub struct Server {
     /// Connections that may have requests, in the order of their turns.
     runnable: VecDeque<Conn>,
     turn: u32,
-    /// Whose request was handed out last: likely the next to send one.
-    recent: Option<Conn>,
+    /// Whose request was handed out last, likely the next to send one, and its length.
+    recent: Option<(Conn, usize)>,
     spin: Spin,
     /// Connections whose queue or doorbells wait for room.
     stalled: BTreeSet<Conn>,
@@ -100,7 +100,6 @@ pub struct Server {
     /// The listener rests, as the process has no descriptors left.
     accept_again_at: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
-    scratch: Vec<u8>,
     stats: ServiceStats,
 }
 
@@ -149,7 +148,6 @@ impl Server {
             retry_after: poll::RETRY_FIRST,
             accept_again_at: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            scratch: Vec::new(),
             stats: ServiceStats::default(),
             config,
         })
@@ -307,7 +305,7 @@ impl Server {
             if !connection.is_served() {
                 continue;
             }
-            match connection.take(&mut self.scratch) {
+            match connection.take() {
                 Taken::Nothing => {}
                 Taken::End(why) => {
                     self.end(conn, why);
@@ -316,7 +314,7 @@ impl Server {
                 Taken::Request(frame) => {
                     connection.runnable = true;
                     self.runnable.push_back(conn);
-                    self.recent = Some(conn);
+                    self.recent = Some((conn, frame.body.len()));
                     self.turn += 1;
                     return Some(Event::Request { conn, frame });
                 }
@@ -327,9 +325,9 @@ impl Server {
 
     /// After a request was served the same client often sends the next at once.
     fn spin_for_request(&mut self) -> bool {
-        let Some(conn) = self.recent.take() else { return false };
+        let Some((conn, len)) = self.recent.take() else { return false };
         let Some(connection) = self.connections.get(&conn) else { return false };
-        if !connection.is_served() || !self.spin.until(|| connection.channels.ready()) {
+        if !connection.is_served() || !self.spin.until(len, || connection.channels.ready()) {
             return false;
         }
         self.make_runnable(conn);

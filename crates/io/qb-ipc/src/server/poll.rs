@@ -169,7 +169,7 @@ impl Server {
         let mut left = Vec::new();
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         while connection.is_served() && left.len() < super::TURN as usize {
-            let super::Taken::Request(frame) = connection.take(&mut self.scratch) else { break };
+            let super::Taken::Request(frame) = connection.take() else { break };
             left.push(super::Event::Request { conn, frame });
         }
         self.ready.extend(left);

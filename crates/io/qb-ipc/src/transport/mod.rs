@@ -17,8 +17,10 @@ use crate::error::Error;
 use crate::message::{self, ConnectionResponse, RESPONSE_HEADER_SIZE, ResponseHeader};
 use crate::ring::Broken;
 
-use shm::{ShmClient, ShmServer};
+use shm::ShmServer;
 use socket::{SocketClient, SocketServer};
+
+pub(crate) use shm::ShmClient;
 
 /// How a service's messages travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,16 +97,11 @@ impl ServerChannels {
         }
     }
 
-    /// Takes the next request, if there is one: its id and its body. `scratch`
-    /// holds the longest message and is reused between calls.
-    pub(crate) fn try_receive(
-        &mut self,
-        max: u32,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Option<(i32, Vec<u8>)>, Broken> {
+    /// Takes the next request, if there is one: its id and its body.
+    pub(crate) fn try_receive(&mut self, max: u32) -> Result<Option<(i32, Vec<u8>)>, Broken> {
         match self {
             Self::Shm(c) => c.try_receive(max),
-            Self::Socket(c) => c.try_receive(max, scratch),
+            Self::Socket(c) => c.try_receive(max),
         }
     }
 

@@ -14,19 +14,22 @@ use std::sync::atomic::Ordering;
 
 use sansio::edge::{Channel, Credentials};
 
-use super::{Opening, Sent};
+use super::{Opening, Sent, cut};
 use crate::directory::{self, PREFIX};
 use crate::error::Error;
 use crate::memory::Region;
 use crate::message::{
-    self, CONTROL_SIZE, ConnectionResponse, RESPONSE_HEADER_SIZE, ResponseHeader,
+    self, CONTROL_SIZE, ConnectionResponse, REQUEST_HEADER_SIZE, RESPONSE_HEADER_SIZE,
+    ResponseHeader,
 };
 use crate::name;
 use crate::ring::Broken;
-use crate::syscall::{self, Received};
+use crate::syscall;
 
 /// Foreign datagrams dropped in one call before it says that nothing came.
 const STRANGERS_MAX: usize = 16;
+/// The longest piece of memory that the kernel allocates, and what it puts beside.
+const KERNEL_PIECE: usize = (4 << 20) + (64 << 10);
 
 /// The control file.
 struct ControlFile(Region);
@@ -75,14 +78,17 @@ impl Lazy {
             }
             syscall::set_buffer_sizes(&self.socket, max as usize)?;
         }
-        outcome(syscall::send(&self.socket, &[header, body]))
+        outcome(syscall::send(&self.socket, &[header, body]), header.len() + body.len())
     }
 }
 
-fn outcome(result: io::Result<usize>) -> io::Result<Sent> {
+/// What a send of `len` bytes came to. `ENOBUFS` passes, unless the message is
+/// longer than the kernel ever allocates in one piece.
+fn outcome(result: io::Result<usize>, len: usize) -> io::Result<Sent> {
     match result {
         Ok(_) => Ok(Sent::Yes),
         Err(e) => match e.raw_os_error() {
+            Some(libc::ENOBUFS) if len > KERNEL_PIECE => Ok(Sent::TooLong),
             Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => Ok(Sent::Full),
             Some(libc::EMSGSIZE) => Ok(Sent::TooLong),
             _ => Err(e),
@@ -129,23 +135,20 @@ impl SocketServer {
         self.control.sent(Channel::Request) > 0
     }
 
-    pub(super) fn try_receive(
-        &mut self,
-        max: u32,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Option<(i32, Vec<u8>)>, Broken> {
-        scratch.resize(scratch.len().max(max as usize), 0);
-        let Some(got) = receive(&self.request, &mut scratch[..max as usize], self.sender_uid)?
-        else {
+    pub(super) fn try_receive(&mut self, max: u32) -> Result<Option<(i32, Vec<u8>)>, Broken> {
+        let mut head = [0; REQUEST_HEADER_SIZE];
+        let mut body = Vec::new();
+        let sender = self.sender_uid;
+        let Some(len) = receive(&self.request, sender, max, &mut head, &mut body)? else {
             return Ok(None);
         };
         self.control.count(Channel::Request, -1);
-        if got.truncated {
-            return Err(Broken(format!("a request of more than {max} bytes")));
+        if len < REQUEST_HEADER_SIZE {
+            return Err(Broken(format!("a request of {len} bytes")));
         }
-        let (id, body) = message::decode_request(&scratch[..got.len], max as usize)
-            .map_err(|e| Broken(format!("a request of {} bytes: {e}", got.len)))?;
-        Ok(Some((id, body.to_vec())))
+        let header = message::decode_request_header(&head).map_err(|e| Broken(e.to_string()))?;
+        cut(header.size, REQUEST_HEADER_SIZE, len, &mut body)?;
+        Ok(Some((header.id, body)))
     }
 
     pub(super) fn try_send(
@@ -179,9 +182,6 @@ pub(crate) struct SocketClient {
     pub(crate) event: UnixDatagram,
     control: ControlFile,
     server_uid: u32,
-    /// Holds the longest message; kept, as zeroing it each time would cost more
-    /// than the message.
-    scratch: Vec<u8>,
 }
 
 impl SocketClient {
@@ -200,8 +200,7 @@ impl SocketClient {
         };
         let request = end("response", "request")?;
         let event = end("event", "event-tx")?;
-        let scratch = vec![0; response.max_msg_size as usize];
-        Ok(Self { request, event, control, server_uid: server.uid, scratch })
+        Ok(Self { request, event, control, server_uid: server.uid })
     }
 
     pub(super) fn flow_control(&self) -> i32 {
@@ -209,7 +208,8 @@ impl SocketClient {
     }
 
     pub(super) fn try_send(&mut self, header: &[u8], body: &[u8]) -> Result<Sent, Error> {
-        let sent = outcome(syscall::send(&self.request, &[header, body]))?;
+        let len = header.len() + body.len();
+        let sent = outcome(syscall::send(&self.request, &[header, body]), len)?;
         if sent == Sent::Yes {
             self.control.count(Channel::Request, 1);
         }
@@ -227,31 +227,43 @@ impl SocketClient {
         body: &mut Vec<u8>,
     ) -> Result<Option<ResponseHeader>, Error> {
         let socket = if channel == Channel::Event { &self.event } else { &self.request };
-        let Some(got) = receive(socket, &mut self.scratch, self.server_uid)? else {
+        let mut head = [0; RESPONSE_HEADER_SIZE];
+        let Some(len) = receive(socket, self.server_uid, max, &mut head, body)? else {
             return Ok(None);
         };
         self.control.count(channel, -1);
-        if got.truncated {
-            return Err(Error::Malformed(format!("a message of more than {max} bytes")));
+        if len < RESPONSE_HEADER_SIZE {
+            return Err(Error::Malformed(format!("a response of {len} bytes")));
         }
-        let (header, content) = message::decode_response(&self.scratch[..got.len], max as usize)?;
-        body.extend_from_slice(content);
+        let header = message::decode_response_header(&head)?;
+        cut(header.size, RESPONSE_HEADER_SIZE, len, body)?;
         Ok(Some(header))
     }
 }
 
-/// The next datagram of `sender`; others are dropped.
+/// The next datagram of the user `sender`, of at most `max` bytes: its start in
+/// `head`, the rest in `body`. Returns its length. Others' are dropped.
 fn receive(
     socket: &UnixDatagram,
-    buffer: &mut [u8],
     sender: u32,
-) -> Result<Option<Received>, Broken> {
+    max: u32,
+    head: &mut [u8],
+    body: &mut Vec<u8>,
+) -> Result<Option<usize>, Broken> {
     for _ in 0..STRANGERS_MAX {
-        match syscall::receive(socket, buffer) {
+        body.clear();
+        let got = syscall::next_len(socket).and_then(|len| {
+            let room = len.min(max as usize).saturating_sub(head.len());
+            syscall::receive_parts(socket, head, body, room)
+        });
+        match got {
             Ok(got) if got.sender.is_none_or(|c| c.uid != sender) => {
                 tracing::warn!(sender = ?got.sender, "a stranger's datagram is dropped");
             }
-            Ok(got) => return Ok(Some(got)),
+            Ok(got) if got.truncated => {
+                return Err(Broken(format!("a message of more than {max} bytes")));
+            }
+            Ok(got) => return Ok(Some(got.len)),
             Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => break,
             Err(e) => return Err(Broken(format!("its socket is gone: {e}"))),
         }

@@ -72,6 +72,11 @@ static void pipeline(char **argv) {
     free(body);
 }
 
+static void hold(void) {
+    char c;
+    while (read(0, &c, 1) > 0) {}
+}
+
 static void ask_events(uint32_t count, uint32_t len) {
     uint32_t body[2] = {count, len};
     send_all(ASK_EVENTS, body, sizeof body);
@@ -89,6 +94,7 @@ static void events(int argc, char **argv) {
     long res = qb_ipcc_event_recv(conn, buffer, max, 0);
     if (res != -EAGAIN) fail("no more events", res);
     printf("events %u\n", count);
+    hold();
 }
 
 static void peercred(void) {
@@ -135,11 +141,6 @@ static void die(void) {
     long sent = send_request(1, NULL, 0);
     printf("recv %s, event %s, send %s, connected %d\n", res < 0 ? "failed" : "got",
            event < 0 ? "failed" : "got", sent < 0 ? "failed" : "sent", qb_ipcc_is_connected(conn));
-}
-
-static void hold(void) {
-    char c;
-    while (read(0, &c, 1) > 0) {}
 }
 
 int main(int argc, char **argv) {

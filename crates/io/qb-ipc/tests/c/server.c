@@ -59,6 +59,11 @@ static int32_t process(qb_ipcs_connection_t *c, void *data, size_t size) {
         qb_ipcs_disconnect(c);
         return 0;
     }
+    if (request->id == ASK_FLOW) {
+        static const enum qb_ipcs_rate_limit rates[] = {
+            QB_IPCS_RATE_NORMAL, QB_IPCS_RATE_OFF, QB_IPCS_RATE_OFF_2};
+        qb_ipcs_request_rate_limit(service, rates[args[0] % 3]);
+    }
     if (request->id < ASK_EVENTS) {
         header.error = ECHO_ERROR;
         iov[1].iov_base = args;
@@ -66,11 +71,6 @@ static int32_t process(qb_ipcs_connection_t *c, void *data, size_t size) {
         header.size += (int32_t)iov[1].iov_len;
     }
     while (qb_ipcs_response_sendv(c, iov, 2) == -EAGAIN) usleep(100);
-    if (request->id == ASK_FLOW) {
-        static const enum qb_ipcs_rate_limit rates[] = {
-            QB_IPCS_RATE_NORMAL, QB_IPCS_RATE_OFF, QB_IPCS_RATE_OFF_2};
-        qb_ipcs_request_rate_limit(service, rates[args[0] % 3]);
-    }
     if (request->id == ASK_EVENTS) {
         struct pending *p = calloc(1, sizeof *p);
         *p = (struct pending){c, 0, args[0], args[1]};

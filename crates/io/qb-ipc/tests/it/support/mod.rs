@@ -1,7 +1,9 @@
 //! Names, programs, services and processes for the tests.
 
+pub(crate) mod logs;
 mod process;
 mod programs;
+pub(crate) mod raw;
 mod service;
 
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use qb_ipc::{ConnectOptions, Naming, ServerConfig, Transport};
 
 pub(crate) use process::{Forked, ROOT, STRANGER, User, haclient, hacluster, member, run_as};
-pub(crate) use programs::{Program, c_client, c_server};
+pub(crate) use programs::{Program, c_client, c_server, compiled};
 pub(crate) use service::{Log, Service, serve};
 
 /// Body bytes that both sides can compute.

@@ -74,15 +74,6 @@ impl Program {
         assert_eq!(got, line, "after {:?}", self.seen);
     }
 
-    /// The rest of the next line, which must begin like this.
-    #[track_caller]
-    pub(crate) fn expect_start(&mut self, start: &str) -> String {
-        let got = self.line();
-        let rest = got.strip_prefix(start);
-        rest.unwrap_or_else(|| panic!("{got:?} does not begin with {start:?}: {:?}", self.seen))
-            .into()
-    }
-
     /// All lines until the program ends by itself, successfully.
     #[track_caller]
     pub(crate) fn finish(mut self) -> Vec<String> {
@@ -122,7 +113,7 @@ impl Drop for Program {
 }
 
 /// The path of a compiled program; compiles it if it is older than its source.
-fn compiled(name: &str) -> PathBuf {
+pub(crate) fn compiled(name: &str) -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = folder.join(format!("qb-ipc-c-{name}"));
