@@ -250,7 +250,6 @@ impl Running {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the parts of Running, once")]
     fn open(
         process: &mut std::process::Child,
         stdout_max: usize,

@@ -50,7 +50,7 @@ pub(crate) struct Drive<D: Daemon> {
     pub(crate) observer: Option<Observer>,
     pub(crate) notifier: Notifier,
     pub(crate) logs: Logs,
-    pub(crate) on_reload: Option<std::sync::Arc<dyn Fn(&Logs) + Send + Sync>>,
+    pub(crate) on_reload: Option<crate::OnReload>,
     pub(crate) progress: Progress,
 }
 
@@ -411,6 +411,3 @@ impl Signals {
         self.asked.pop_front()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -142,6 +142,3 @@ fn run<J: Job>(id: JobId, job: &J, flag: &Flag) -> Input<J::Outcome> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

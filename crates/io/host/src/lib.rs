@@ -63,7 +63,7 @@ pub struct Config {
     /// Where its lines go.
     pub logs: Vec<SinkConfig>,
     /// Called off the loop at SIGHUP, to set log levels from the configuration.
-    pub on_reload: Option<Arc<dyn Fn(&Logs) + Send + Sync>>,
+    pub on_reload: Option<OnReload>,
     /// Where observations go.
     pub observations: Option<PathBuf>,
     /// The flight recorder.
@@ -87,6 +87,9 @@ pub struct Config {
     /// How the core's own connections are made.
     pub connect: qb_ipc::ConnectOptions,
 }
+
+/// What SIGHUP does to the logs.
+pub type OnReload = Arc<dyn Fn(&Logs) + Send + Sync>;
 
 /// The longest message on connections of ours, unless the configuration says otherwise.
 const MESSAGE_MAX: u32 = 1 << 20;

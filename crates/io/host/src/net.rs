@@ -81,7 +81,7 @@ impl Links {
             let got = udp.try_io(Interest::READABLE, || batch.receive(udp.as_fd(), BATCH));
             match got {
                 Ok(got) => {
-                    all.extend(got.into_iter().map(|(from, bytes)| Datagram { link, from, bytes }))
+                    all.extend(got.into_iter().map(|(from, bytes)| Datagram { link, from, bytes }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => socket.report(link, "receive", &error),
@@ -94,7 +94,7 @@ impl Links {
     pub(crate) fn send(&mut self, link: Link, to: SocketAddr, bytes: Vec<u8>) {
         match self.sockets.get_mut(usize::from(link.0)) {
             Some(socket) if socket.outgoing.len() < WAITING_MAX => {
-                socket.outgoing.push_back((to, bytes))
+                socket.outgoing.push_back((to, bytes));
             }
             Some(_) => self.lost += 1,
             None => {

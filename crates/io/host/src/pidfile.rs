@@ -58,7 +58,7 @@ impl PidFile {
                 continue;
             }
             lock.set_len(0).map_err(system)?;
-            write!(lock, "{}\n", std::process::id()).map_err(system)?;
+            writeln!(lock, "{}", std::process::id()).map_err(system)?;
             return Ok(Self { path: path.into(), lock });
         }
     }

@@ -35,7 +35,7 @@ pub struct Privileges {
 pub enum Capabilities {
     /// All that it was started with.
     All,
-    /// These only, also across exec.
+    /// Of those that it was started with these only, also across exec.
     Keep(Vec<Capability>),
 }
 
@@ -227,6 +227,9 @@ impl Privileges {
 
     fn set_user_and_capabilities(&self, uid: Option<Uid>) -> Result<(), Refusal> {
         let system = |step| move |error: nix::Error| Refusal::System(step, error.into());
+        let capabilities = |error| Refusal::System("set the capabilities", error);
+        // Asked before the change of user; in a container some are not there to be kept.
+        let permitted = sys::permitted_capabilities().map_err(capabilities)?;
         if let Capabilities::Keep(kept) = &self.capabilities {
             limit_bounding(kept)?;
             prctl::set_keepcaps(true).map_err(system("keep capabilities"))?;
@@ -236,8 +239,8 @@ impl Privileges {
         }
         if let Capabilities::Keep(kept) = &self.capabilities {
             let set = kept.iter().fold(0, |set, capability| set | 1_u64 << (*capability as u32));
-            sys::set_capabilities(set, set, 0)
-                .map_err(|error| Refusal::System("set the capabilities", error))?;
+            let set = set & permitted;
+            sys::set_capabilities(set, set, 0).map_err(capabilities)?;
             prctl::set_keepcaps(false).map_err(system("stop keeping capabilities"))?;
         }
         Ok(())

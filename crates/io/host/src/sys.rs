@@ -84,15 +84,34 @@ pub(crate) fn set_round_robin(priority: i32) -> io::Result<()> {
     check(unsafe { libc::sched_setscheduler(0, policy, &param) }).map(drop)
 }
 
+/// The calling thread's permitted capabilities.
+pub(crate) fn permitted_capabilities() -> io::Result<u64> {
+    let header = CapabilityHeader::default();
+    let mut data = [[0_u32; 3]; 2];
+    // SAFETY: header and data have the layout of version 3: three u32 twice.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &header, data.as_mut_ptr()) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from(data[0][1]) | u64::from(data[1][1]) << 32)
+}
+
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: libc::c_int,
+}
+
+impl Default for CapabilityHeader {
+    /// Version 3 of the interface, for the calling thread.
+    fn default() -> Self {
+        Self { version: 0x2008_0522, pid: 0 }
+    }
+}
+
 /// Sets the calling thread's effective, permitted and inheritable capabilities.
 pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> io::Result<()> {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: libc::c_int,
-    }
-    const VERSION_3: u32 = 0x2008_0522;
-    let header = Header { version: VERSION_3, pid: 0 };
+    let header = CapabilityHeader::default();
     let half = |set: u64, high: bool| {
         let word = if high { set >> 32 } else { set & 0xffff_ffff };
         u32::try_from(word).expect("half of 64 bits fits 32")

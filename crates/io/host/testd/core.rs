@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) lines: u32,
     /// See [`Core::pause_limit`]; 0: none.
     pub(crate) pause_limit_ms: u64,
+    /// Whether it goes on when it is asked to stop.
+    pub(crate) stubborn: bool,
     /// Bytes of padding in a snapshot; [`u32::MAX`]: no snapshots.
     pub(crate) snapshot_padding: u32,
 }
@@ -34,7 +36,8 @@ impl Setup {
     /// For the recorder's header.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u64(self.period_ms).u32(self.lines).u64(self.pause_limit_ms).u32(self.snapshot_padding);
+        w.u64(self.period_ms).u32(self.lines).u64(self.pause_limit_ms).u8(self.stubborn.into());
+        w.u32(self.snapshot_padding);
         w.finish()
     }
 
@@ -44,6 +47,7 @@ impl Setup {
             period_ms: r.u64("a period")?,
             lines: r.u32("lines")?,
             pause_limit_ms: r.u64("a limit")?,
+            stubborn: r.u8("whether it is stubborn")? != 0,
             snapshot_padding: r.u32("padding")?,
         })
     }
@@ -245,7 +249,7 @@ impl Core for Tester {
             Input::Writable(conn) => self.tell(format!("writable {}", conn.0)),
             Input::Persisted(id) => self.tell(format!("persisted {}", id.0)),
             Input::PersistFailed { id, errno } => {
-                self.tell(format!("unpersisted {} {errno}", id.0))
+                self.tell(format!("unpersisted {} {errno}", id.0));
             }
             Input::JobDone { id, outcome } => self.tell(format!("job {} done {outcome}", id.0)),
             Input::JobFailed { id, why } => self.tell(format!("job {} failed {why}", id.0)),
@@ -256,7 +260,9 @@ impl Core for Tester {
             Input::Reload => self.tell("reload".into()),
             Input::Stop => {
                 self.tell("stop".into());
-                self.out.push(Output::Exit { code: 0 });
+                if !self.setup.stubborn {
+                    self.out.push(Output::Exit { code: 0 });
+                }
             }
         }
     }

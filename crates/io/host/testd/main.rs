@@ -43,6 +43,7 @@ fn apply(config: &mut Config, setup: &mut Setup, key: &str, value: &str) {
         "period" => setup.period_ms = number().into(),
         "lines" => setup.lines = number(),
         "pause" => setup.pause_limit_ms = number().into(),
+        "stubborn" => setup.stubborn = true,
         "padding" => setup.snapshot_padding = number(),
         "state" => config.state_folder = Some(value.into()),
         "pidfile" => config.pid_file = Some(value.into()),

@@ -272,7 +272,7 @@ impl Iterator for Entries<'_> {
 /// CRC-32 (IEEE 802.3), a byte at a time.
 fn crc32(bytes: &[u8]) -> u32 {
     let step =
-        |crc: u32, byte: &u8| CRC_TABLE[usize::from((crc ^ u32::from(*byte)) as u8)] ^ (crc >> 8);
+        |crc: u32, byte: &u8| CRC_TABLE[(crc as usize ^ usize::from(*byte)) & 0xff] ^ (crc >> 8);
     !bytes.iter().fold(!0, step)
 }
 

@@ -21,8 +21,8 @@ use sansio::{Elided, Mono, Now, Recorded, Secrets};
 
 pub(crate) use digest::Digest;
 use format::{Dropped, End, Header, Kind, Outputs, Snapshot, Time};
-use writer::{APPEND, NEW_SEGMENT, Shared};
 pub(crate) use writer::{Folder, Storage, segment_name, segment_numbers};
+use writer::{Shared, Tag};
 
 /// What is recorded, and how much of it is kept.
 #[derive(Clone, Debug)]
@@ -53,6 +53,10 @@ impl Config {
     }
 }
 
+/// An input or deadline.
+const RECORD: Tag = Tag { new_segment: false, records: 1 };
+/// Something else.
+const ENTRY: Tag = Tag { new_segment: false, records: 0 };
 /// A segment that cannot be written is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -139,7 +143,7 @@ impl Recorder {
         let number = self.number;
         let kind = record.kind.to_string();
         let entry = Kind::Input(format::Input { number, at: Some(time(now)), kind, body, elided });
-        if !self.push(APPEND, entry) {
+        if !self.push(RECORD, entry) {
             self.lose(1, now.mono);
         }
     }
@@ -148,7 +152,7 @@ impl Recorder {
     pub(crate) fn deadline<C: Recorded>(&mut self, now: Now, core: &C, due: Mono) {
         self.number += 1;
         let deadline = format::Deadline { number: self.number, at: Some(time(now)), due: due.0 };
-        if !self.prepare(now, core) || !self.push(APPEND, Kind::Deadline(deadline)) {
+        if !self.prepare(now, core) || !self.push(RECORD, Kind::Deadline(deadline)) {
             self.lose(1, now.mono);
         }
     }
@@ -159,7 +163,7 @@ impl Recorder {
             return;
         }
         let outputs = Outputs { count: digest.count, digest: digest.hash };
-        if !self.push(APPEND, Kind::Outputs(outputs)) {
+        if !self.push(ENTRY, Kind::Outputs(outputs)) {
             // No record is lost, but without its outputs replay would find a difference.
             self.lose(0, now);
         }
@@ -179,7 +183,7 @@ impl Recorder {
             return;
         }
         if self.state == State::Recording {
-            self.push(APPEND, Kind::End(End { why: why.to_string() }));
+            self.push(ENTRY, Kind::End(End { why: why.to_string() }));
         }
         self.shared.ending.store(true, Ordering::Release);
         self.thread.unpark();
@@ -230,15 +234,15 @@ impl Recorder {
         }
         self.adrift = snapshot.is_none() && (lost.is_some() || self.adrift);
         if self.state == State::Recording {
-            self.push(APPEND, Kind::End(End { why: CONTINUED.into() }));
+            self.push(ENTRY, Kind::End(End { why: CONTINUED.into() }));
         }
         self.secrets = Secrets::default();
-        self.push(NEW_SEGMENT, Kind::Header(header));
+        self.push(Tag { new_segment: true, records: 0 }, Kind::Header(header));
         if let Some(state) = snapshot {
-            self.push(APPEND, Kind::Snapshot(Snapshot { state }));
+            self.push(ENTRY, Kind::Snapshot(Snapshot { state }));
         }
         if let Some(count) = lost {
-            self.push(APPEND, Kind::Dropped(Dropped { count }));
+            self.push(Tag { new_segment: false, records: count }, Kind::Dropped(Dropped { count }));
             self.shared.unwritten.fetch_sub(unwritten, Ordering::AcqRel);
         }
         self.header.segment += 1;
@@ -258,9 +262,9 @@ impl Recorder {
         }
     }
 
-    fn push(&mut self, how: u8, kind: Kind) -> bool {
+    fn push(&mut self, tag: Tag, kind: Kind) -> bool {
         self.scratch.clear();
-        self.scratch.push(how);
+        self.scratch.extend_from_slice(&tag.encode());
         format::encode(kind, &mut self.scratch);
         self.written += self.scratch.len();
         self.pushed = true;

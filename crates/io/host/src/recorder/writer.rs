@@ -13,10 +13,29 @@ use std::time::{Duration, Instant};
 use super::format::MAGIC;
 use super::ring::Consumer;
 
-/// What the loop puts into the ring before an entry.
-pub(crate) const APPEND: u8 = 0;
-/// As [`APPEND`], to a new segment.
-pub(crate) const NEW_SEGMENT: u8 = 1;
+/// What an item in the ring begins with: how to write its entry, and how many
+/// records are lost with it if it cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tag {
+    pub(crate) new_segment: bool,
+    pub(crate) records: u64,
+}
+
+impl Tag {
+    pub(crate) fn encode(self) -> [u8; 9] {
+        let mut bytes = [0; 9];
+        bytes[0] = self.new_segment.into();
+        bytes[1..].copy_from_slice(&self.records.to_le_bytes());
+        bytes
+    }
+
+    /// The tag of an item and the entry behind it.
+    fn split(item: &[u8]) -> Option<(Self, &[u8])> {
+        let (how, rest) = item.split_first()?;
+        let (records, entry) = rest.split_first_chunk()?;
+        Some((Self { new_segment: *how != 0, records: u64::from_le_bytes(*records) }, entry))
+    }
+}
 
 /// Where segments go: a folder, or a test's own idea of a disk.
 pub(crate) trait Storage: Send {
@@ -33,7 +52,7 @@ pub(crate) trait Storage: Send {
 pub(crate) struct Shared {
     /// The segment could not be written: the loop shall begin another.
     pub(crate) failed: AtomicBool,
-    /// Entries that came while the segment could not be written.
+    /// Records that came while the segment could not be written.
     pub(crate) unwritten: AtomicU64,
     /// The loop is gone: write what is there, sync, end.
     pub(crate) ending: AtomicBool,
@@ -53,15 +72,15 @@ pub(crate) fn run(mut ring: Consumer, mut storage: Box<dyn Storage>, shared: &Ar
     loop {
         let ending = shared.ending.load(Ordering::Acquire);
         while ring.pop(&mut item) {
-            match write_item(&item, &mut *storage, &mut broken) {
-                Ok(true) => {}
-                Ok(false) => drop(shared.unwritten.fetch_add(1, Ordering::AcqRel)),
-                Err(error) => {
-                    broken = true;
-                    shared.unwritten.fetch_add(1, Ordering::AcqRel);
-                    shared.failed.store(true, Ordering::Release);
-                    tracing::warn!("The flight recorder cannot write: {error}");
-                }
+            let Some((tag, entry)) = Tag::split(&item) else { continue };
+            let written = write_entry(tag, entry, &mut *storage, &mut broken);
+            if !matches!(written, Ok(true)) {
+                shared.unwritten.fetch_add(tag.records, Ordering::AcqRel);
+            }
+            if let Err(error) = written {
+                broken = true;
+                shared.failed.store(true, Ordering::Release);
+                tracing::warn!("The flight recorder cannot write: {error}");
             }
             unsynced.get_or_insert_with(Instant::now);
         }
@@ -82,16 +101,20 @@ pub(crate) fn run(mut ring: Consumer, mut storage: Box<dyn Storage>, shared: &Ar
     }
 }
 
-/// Whether the item was written: after an error everything is left out until
+/// Whether the entry was written: after an error everything is left out until
 /// the next segment begins.
-fn write_item(item: &[u8], storage: &mut dyn Storage, broken: &mut bool) -> io::Result<bool> {
-    let Some((&how, bytes)) = item.split_first() else { return Ok(true) };
-    if how == NEW_SEGMENT {
+fn write_entry(
+    tag: Tag,
+    entry: &[u8],
+    storage: &mut dyn Storage,
+    broken: &mut bool,
+) -> io::Result<bool> {
+    if tag.new_segment {
         storage.next()?;
         storage.append(MAGIC)?;
         *broken = false;
     }
-    if *broken { Ok(false) } else { storage.append(bytes).map(|()| true) }
+    if *broken { Ok(false) } else { storage.append(entry).map(|()| true) }
 }
 
 /// A folder with a bounded number of segments, the oldest removed first. Their

@@ -158,7 +158,7 @@ impl<D: Daemon> Player<D> {
                 self.collect(0, tell);
             }
             Err(why) => {
-                self.miss(&format!("{name}: no core from the setup in its header: {why}"), tell)
+                self.miss(&format!("{name}: no core from the setup in its header: {why}"), tell);
             }
         }
     }
