@@ -1,0 +1,8 @@
+//! Rings of several cores in one process, and one shared with Corosync.
+
+mod forming;
+mod hostile;
+mod messages;
+mod net;
+mod order;
+mod wire;
