@@ -98,18 +98,15 @@ impl Store {
     /// Gives a key a value. The value that it has already is no change and is
     /// not told [CMAP-4].
     pub fn set(&mut self, key: &str, value: Value) -> Result<(), Status> {
-        match self.keys.get_mut(key) {
-            Some(old) if *old == value => {}
-            Some(old) => {
-                let before = std::mem::replace(old, value.clone());
-                self.tell(Event::Modify, key, Some(&value), Some(&before));
-            }
+        let old = match self.keys.get(key) {
+            Some(old) if *old == value => return Ok(()),
+            Some(_) => self.keys.remove(key),
             None if !name::is_valid(key) => return Err(Status::NameTooLong),
-            None => {
-                self.keys.insert(key.to_owned(), value.clone());
-                self.tell(Event::Add, key, Some(&value), None);
-            }
-        }
+            None => None,
+        };
+        let event = if old.is_some() { Event::Modify } else { Event::Add };
+        self.tell(event, key, Some(&value), old.as_ref());
+        self.keys.insert(key.to_owned(), value);
         Ok(())
     }
 
