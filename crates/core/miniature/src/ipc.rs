@@ -9,8 +9,12 @@ use std::collections::BTreeSet;
 use observe::{Node, RingId};
 use wire::{Malformed, Reader, Writer};
 
-/// Request: from now on send me events; the current view comes first.
+/// Request: from now on send me events; the current view comes first. The body
+/// is empty, or [`FROM_START`].
 pub const TRACK: i32 = 0;
+/// Body of [`TRACK`] for a client that must see all messages of a ring or none:
+/// if the current one has delivered some, a new one is formed.
+pub const FROM_START: &[u8] = &[1];
 /// Request: send a message to the members of the ring that I name.
 pub const MCAST: i32 = 1;
 /// Event: a membership was installed.

@@ -19,6 +19,7 @@
 pub mod ipc;
 pub mod keeper;
 pub mod ring;
+mod setup;
 
 /// The planted mistakes: two for each requirement marked safety.
 pub const MUTANTS: &[&str] = &[

@@ -3,7 +3,7 @@
 //!
 //! A file has a head (what the cluster is) and steps (what happens and what must
 //! become true). `#` starts a comment. docs/TESTING.md explains it by example;
-//! [`parse`] refuses what it does not know with line and reason.
+//! [`parse()`] refuses what it does not know with line and reason.
 //!
 //! ```text
 //! title     the node that runs a service is killed and fenced; the service moves

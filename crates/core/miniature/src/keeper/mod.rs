@@ -25,7 +25,9 @@ use sansio::{Core, Inspect, JobId, JobSlot, Mono, Now, Outbox, TimerId, TimerTab
 pub use agent::Agent;
 pub use board::{Board, Decision, Plan, Status};
 
-use crate::ipc::{DELIVER, DeliverEvent, GATHERING, MCAST, TRACK, VIEW, ViewEvent, encode_mcast};
+use crate::ipc::{
+    DELIVER, DeliverEvent, FROM_START, GATHERING, MCAST, TRACK, VIEW, ViewEvent, encode_mcast,
+};
 use agent::Task;
 use message::Message;
 
@@ -412,7 +414,7 @@ impl Core for Keeper {
         match input {
             Input::Connected { conn, .. } if conn == self.conn => {
                 self.connected = true;
-                self.request(TRACK, Vec::new());
+                self.request(TRACK, FROM_START.to_vec());
             }
             Input::Frame { conn, frame } if conn == self.conn => self.frame(mono, &frame),
             Input::Closed { conn, why } if conn == self.conn => self.closed(mono, &why),

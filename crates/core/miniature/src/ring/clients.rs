@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use observe::{Node, RingId};
+use sansio::Mono;
 use sansio::edge::{Channel, Conn, Frame, Level, Output};
 
 use super::Ring;
-use crate::ipc::{DELIVER, DeliverEvent, GATHERING, MCAST, TRACK, VIEW, ViewEvent, decode_mcast};
+use crate::ipc::{
+    DELIVER, DeliverEvent, FROM_START, GATHERING, MCAST, TRACK, VIEW, ViewEvent, decode_mcast,
+};
 
 const EAGAIN: i32 = -11;
 const EINVAL: i32 = -22;
@@ -33,7 +36,7 @@ impl Clients {
 }
 
 impl Ring {
-    pub(super) fn request(&mut self, conn: Conn, frame: &Frame) {
+    pub(super) fn request(&mut self, now: Mono, conn: Conn, frame: &Frame) {
         if !self.clients.tracking.contains_key(&conn) {
             return;
         }
@@ -41,7 +44,12 @@ impl Ring {
             TRACK => {
                 self.clients.tracking.insert(conn, true);
                 self.respond(conn, TRACK, 0, Vec::new());
-                self.tell_view_to(conn);
+                let missed = self.phase.view().is_some_and(|view| view.delivered > 0);
+                if missed && frame.body == FROM_START {
+                    self.gather(now, "a client came late that must see a ring from its start");
+                } else {
+                    self.tell_view_to(conn);
+                }
             }
             MCAST => match self.multicast(&frame.body) {
                 Ok(number) => self.respond(conn, MCAST, 0, number.to_le_bytes().to_vec()),

@@ -269,7 +269,7 @@ impl Core for Ring {
         match input {
             Input::Datagram { from, bytes, .. } => self.datagram(mono, from, &bytes),
             Input::Accepted { conn, .. } => self.clients.add(conn),
-            Input::Frame { conn, frame } => self.request(conn, &frame),
+            Input::Frame { conn, frame } => self.request(mono, conn, &frame),
             Input::Closed { conn, .. } => self.clients.remove(conn),
             Input::Blocked(conn) => self.drop_client(conn),
             Input::Persisted(id) => self.persisted(mono, id),

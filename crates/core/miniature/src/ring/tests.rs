@@ -4,7 +4,7 @@ use sansio::edge::{Channel, Conn, Credentials, Frame};
 use sansio::{Recorded, Rng, Wall};
 
 use super::*;
-use crate::ipc::{MCAST, TRACK, VIEW, ViewEvent, encode_mcast};
+use crate::ipc::{FROM_START, MCAST, TRACK, VIEW, ViewEvent, encode_mcast};
 
 /// Rings joined by a network that loses nothing, with disks that answer at once.
 struct Net {
@@ -206,6 +206,25 @@ fn a_client_with_an_old_view_is_refused() {
     net.ask(Node(1), MCAST, encode_mcast(view.ring, b"x"));
     let answer = net.frames.iter().rfind(|(_, f)| f.channel == Channel::Response).unwrap();
     assert_eq!(answer.1.error, 0);
+}
+
+#[test]
+fn a_client_that_must_see_a_ring_from_its_start_gets_a_new_one() {
+    let mut net = Net::new(1);
+    net.client(1);
+    net.run(1000);
+    let ring = |net: &Net| net.rings[&Node(1)].phase.view().unwrap().ring;
+    let first = ring(&net);
+    net.ask(Node(1), TRACK, FROM_START.to_vec());
+    net.run(1000);
+    assert_eq!(ring(&net), first, "nothing has been missed");
+    net.ask(Node(1), MCAST, encode_mcast(first, b"x"));
+    net.ask(Node(1), TRACK, Vec::new());
+    net.run(1000);
+    assert_eq!(ring(&net), first, "who does not mind joins late");
+    net.ask(Node(1), TRACK, FROM_START.to_vec());
+    net.run(1000);
+    assert!(ring(&net).seq > first.seq);
 }
 
 #[test]
