@@ -156,7 +156,10 @@ impl Tester {
             "panic" => panic!("as asked"),
             "cancel" => self.out.push(Output::CancelJob(JobId(number(1)))),
             "log" => self.log_lines(number(1)),
-            "debug" => self.out.push(Output::Log { level: Level::Debug, text: text.into() }),
+            "debug" => {
+                let text = text.into();
+                self.out.push(Output::Log { part: "core", level: Level::Debug, text });
+            }
             "send" => {
                 for n in 0..number(1) {
                     self.tell(format!("{n}"));
@@ -198,7 +201,7 @@ impl Tester {
     fn log_lines(&mut self, count: u64) {
         for n in 0..count {
             let text = format!("line {n} of tick {} {}", self.ticks, "=".repeat(100));
-            self.out.push(Output::Log { level: Level::Info, text });
+            self.out.push(Output::Log { part: "core", level: Level::Info, text });
         }
     }
 
@@ -257,6 +260,7 @@ impl Core for Tester {
                 let due = self.next_tick.is_some_and(|at| at <= now.mono);
                 self.tell(format!("paused {ms} {}", if due { "early" } else { "ticked" }));
             }
+            Input::ConfigRead(read) => self.tell(format!("config {read:?}")),
             Input::Reload => self.tell("reload".into()),
             Input::Stop => {
                 self.tell("stop".into());
