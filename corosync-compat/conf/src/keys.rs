@@ -16,6 +16,14 @@ struct Entry {
     line: Option<u32>,
 }
 
+impl FromIterator<(String, Value)> for Keys {
+    /// Keys that stand in no file: those of a running map.
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(keys: I) -> Self {
+        let entry = |(key, value)| (key, Entry { value, line: None });
+        Self { entries: keys.into_iter().map(entry).collect() }
+    }
+}
+
 impl Keys {
     /// Sets a key as a line of the file says.
     pub(crate) fn put(&mut self, key: String, value: Value, line: u32) {
