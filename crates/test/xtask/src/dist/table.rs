@@ -42,5 +42,6 @@ pub(crate) const TABLE: &[Entry] = &[
     folder("/usr/lib/systole"),
     program("/usr/lib/systole/miniatured", "miniatured", "miniatured"),
     folder("/usr/sbin"),
+    program("/usr/sbin/corosync", "corosync", "corosync"),
     program("/usr/sbin/systole-replay", "systole-replay", "systole-replay"),
 ];
