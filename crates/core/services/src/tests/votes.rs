@@ -274,3 +274,89 @@ fn what_contradicts_itself_does_not_start() {
         assert!(why.contains(part), "{why}");
     }
 }
+
+/// The table of docs/spec/quorum.md: with these options two partitions act at
+/// the same time, as they do on the reference; where wait_for_all stands in the
+/// way, it does.
+mod two_partitions {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_millis(10_001);
+
+    fn waiting(config: Config) -> Config {
+        Config { wait_for_all: Some(true), ..config }
+    }
+
+    #[test]
+    fn two_node_after_both_have_met() {
+        let mut model = formed(2, Config { two_node: true, ..equal(2) });
+        model.become_rings(&[&[1], &[2]]);
+        assert_eq!(model.quorate(), [1, 2]);
+    }
+
+    fn shrunk_to_two_then_three_others_start(config: Config) -> Model {
+        let mut model = formed(5, config);
+        for rest in [&[1, 2, 3][..], &[1, 2][..]] {
+            model.become_rings(&[rest]);
+            model.pass(WINDOW);
+        }
+        (3..=5).for_each(|node| model.boot(node));
+        model.become_rings(&[&[1, 2], &[3, 4, 5]]);
+        model
+    }
+
+    #[test]
+    fn last_man_standing_without_wait_for_all() {
+        let config = Config { last_man_standing: true, ..equal(5) };
+        let model = shrunk_to_two_then_three_others_start(config.clone());
+        assert_eq!(model.quorate(), [1, 2, 3, 4, 5]);
+        let model = shrunk_to_two_then_three_others_start(waiting(config));
+        assert_eq!(model.quorate(), [1, 2]);
+    }
+
+    fn left_by_three_who_start_again(config: Config) -> Model {
+        let mut model = formed(5, config);
+        for node in [5, 4, 3] {
+            let member = model.members.get_mut(&ha_types::Node(node)).expect("a node");
+            member.services.leave(sansio::Now::default());
+            model.input(node, Input::RingFull(false));
+            model.settle();
+            model.become_rings(&[&(1..node).collect::<Vec<u32>>()]);
+        }
+        (3..=5).for_each(|node| model.boot(node));
+        model.become_rings(&[&[1, 2], &[3, 4, 5]]);
+        model
+    }
+
+    /// With the votes of all in `expected_votes` nothing shrinks below them.
+    #[test]
+    fn allow_downscale_below_half() {
+        let config = Config { allow_downscale: true, ..equal(5) };
+        let model = left_by_three_who_start_again(config.clone());
+        assert_eq!(model.quorate(), [3, 4, 5], "the floor is what was configured at the start");
+        let nodes = votequorum::NodeList { own_votes: 1, nodes: 2, votes: 2 };
+        let grown = Config { nodes: Some(nodes), ..config };
+        let model = left_by_three_who_start_again(grown.clone());
+        assert_eq!(model.quorate(), [1, 2, 3, 4, 5], "two nodes were configured, three came later");
+        let model = left_by_three_who_start_again(waiting(grown));
+        assert_eq!(model.quorate(), [1, 2]);
+    }
+
+    fn expected_set_to_three(config: Config) -> Model {
+        let mut model = formed(5, config);
+        model.become_rings(&[&[1, 2, 3], &[4, 5]]);
+        model.connect(1, 7, ring_service::Service::VOTEQUORUM);
+        model.request(1, 7, 1, [&3u32.to_le_bytes()[..], &[0; 4]].concat());
+        model.settle();
+        model.become_rings(&[&[1, 2], &[3, 4, 5]]);
+        model
+    }
+
+    #[test]
+    fn an_administrator_sets_expected_votes_below_what_there_is() {
+        let model = expected_set_to_three(equal(5));
+        assert_eq!(model.quorate(), [1, 2, 3, 4, 5]);
+        let model = expected_set_to_three(waiting(equal(5)));
+        assert_eq!(model.quorate(), [1, 2, 3, 4, 5], "who acted vouches for those who wait");
+    }
+}
