@@ -75,6 +75,8 @@ pub struct Cpg {
     lost: BTreeSet<Node>,
     /// What members have listed in this synchronization, in order of delivery.
     listed: Vec<Process>,
+    /// What has left since this synchronization began; None outside of one.
+    ended: Option<Vec<Process>>,
     next_iteration: u64,
     dropped: u64,
     out: VecDeque<Output>,
@@ -92,6 +94,7 @@ impl Cpg {
             old_members: BTreeSet::new(),
             lost: BTreeSet::new(),
             listed: Vec::new(),
+            ended: None,
             next_iteration: 1,
             dropped: 0,
             out: VecDeque::new(),
@@ -118,6 +121,9 @@ impl Cpg {
         match Message::decode(bytes) {
             Ok(Message::Join { group, pid }) => {
                 let process = Process { node: from, pid, group };
+                if let Some(ended) = &mut self.ended {
+                    ended.retain(|ended| *ended != process);
+                }
                 if self.add(process.clone()) {
                     let change = Change { node: from, pid, reason: Reason::Join.number() };
                     self.tell_change(&process.group, &[change], &[]);
@@ -158,9 +164,14 @@ impl Cpg {
     }
 
     /// The clients are told even of a process that nobody knew, as its node
-    /// says that it was there.
+    /// says that it was there. Before or behind its node's list, a process that
+    /// leaves during a synchronization is not there any more [CPG-8].
     fn leave(&mut self, process: &Process, reason: u32) {
         self.processes.retain(|p| p != process);
+        self.listed.retain(|p| p != process);
+        if let Some(ended) = self.ended.as_mut().filter(|ended| !ended.contains(process)) {
+            ended.push(process.clone());
+        }
         let change = Change { node: process.node, pid: process.pid, reason };
         self.tell_change(&process.group, &[], &[change]);
         self.left_here(process, reason);

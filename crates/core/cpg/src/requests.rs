@@ -55,26 +55,31 @@ impl Cpg {
             return;
         }
         let view = View::request(&frame.body);
-        let served = match frame.id {
-            JOIN => self.join(conn, &view),
-            LEAVE => self.ask_leave(conn, &view),
-            MCAST => self.mcast(conn, &view),
-            PARTIAL_MCAST => self.partial_mcast(conn, &view),
-            MEMBERSHIP => self.membership(conn, &view),
-            LOCAL_GET => Ok(self.local_get(conn)),
-            ITERATION_INITIALIZE => self.iteration_initialize(conn, &view),
-            ITERATION_NEXT => self.iteration_next(conn, &view),
-            ITERATION_FINALIZE => self.iteration_finalize(conn, &view),
-            FINALIZE => Ok(self.finalize(conn)),
-            ZERO_COPY_ALLOC..=ZERO_COPY_EXECUTE => Ok(self.answer(conn, 0, Status::NotSupported)),
-            _ => Ok(self.answer(conn, 0, Status::InvalidParam)),
-        };
+        let served = self.serve(conn, frame.id, &view);
         if let Err(why) = served {
             self.log(Level::Warning, format!("request {} of a cpg client: {why}", frame.id));
             if frame.id != MCAST {
                 self.answer(conn, 0, Status::InvalidParam);
             }
         }
+    }
+
+    fn serve(&mut self, conn: Conn, id: i32, view: &View<'_>) -> Result<(), Malformed> {
+        match id {
+            JOIN => self.join(conn, view)?,
+            LEAVE => self.ask_leave(conn, view)?,
+            MCAST => self.mcast(conn, view)?,
+            PARTIAL_MCAST => self.partial_mcast(conn, view)?,
+            MEMBERSHIP => self.membership(conn, view)?,
+            LOCAL_GET => self.local_get(conn),
+            ITERATION_INITIALIZE => self.iteration_initialize(conn, view)?,
+            ITERATION_NEXT => self.iteration_next(conn, view)?,
+            ITERATION_FINALIZE => self.iteration_finalize(conn, view)?,
+            FINALIZE => self.finalize(conn),
+            ZERO_COPY_ALLOC..=ZERO_COPY_EXECUTE => self.answer(conn, 0, Status::NotSupported),
+            _ => self.answer(conn, 0, Status::InvalidParam),
+        }
+        Ok(())
     }
 
     fn answer(&mut self, conn: Conn, id: i32, status: Status) {

@@ -13,6 +13,7 @@ impl Cpg {
     /// A new ring: whoever has not come along is lost.
     pub fn sync_init(&mut self, start: &SyncStart) {
         self.listed.clear();
+        self.ended = Some(Vec::new());
         self.members.clone_from(&start.members);
         self.ring = start.ring;
         self.lost = &self.old_members - &start.came_along;
@@ -38,6 +39,7 @@ impl Cpg {
     /// everybody is told of the ring [CPG-5].
     pub fn sync_activate(&mut self) {
         self.old_members.clone_from(&self.members);
+        self.ended = None;
         self.drop_lost();
         self.add_listed();
         self.drop_unlisted();
@@ -51,8 +53,9 @@ impl Cpg {
     }
 
     pub(crate) fn list(&mut self, from: Node, entries: Vec<(u32, Name)>) {
-        let processes = entries.into_iter();
-        self.listed.extend(processes.map(|(pid, group)| Process { node: from, pid, group }));
+        let ended = self.ended.as_deref().unwrap_or_default();
+        let processes = entries.into_iter().map(|(pid, group)| Process { node: from, pid, group });
+        self.listed.extend(processes.filter(|process| !ended.contains(process)));
     }
 
     /// [CPG-1] Processes of a lost node leave their groups, one change for each

@@ -138,7 +138,7 @@ impl Services {
     }
 
     /// The configuration was read again.
-    pub fn reconfigure(&mut self, now: Now, config: votequorum::Config) {
+    pub fn reconfigure(&mut self, now: Now, config: &votequorum::Config) {
         if let Some(votes) = &mut self.votes {
             votes.reconfigure(config);
         }

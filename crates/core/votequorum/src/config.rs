@@ -210,7 +210,7 @@ fn check_tie_breaker(config: &Config, resolved: &mut Resolved) -> Result<(), Str
         resolved.warnings.push(text.into());
     }
     let waits = config.wait_for_all.unwrap_or(resolved.two_node);
-    if resolved.listed_votes % 2 == 0 || waits {
+    if resolved.listed_votes.is_multiple_of(2) || waits {
         return Ok(());
     }
     if config.last_man_standing {

@@ -182,7 +182,7 @@ impl VoteQuorum {
 
     /// The configuration was read again. What contradicts itself is logged, and
     /// what cannot change while running does not.
-    pub fn reconfigure(&mut self, config: Config) {
+    pub fn reconfigure(&mut self, config: &Config) {
         let running = self.config.clone();
         self.config = Config {
             wait_for_all: running.wait_for_all,
@@ -192,7 +192,7 @@ impl VoteQuorum {
             auto_tie_breaker_node: running.auto_tie_breaker_node.clone(),
             allow_downscale: running.allow_downscale,
             expected_votes_tracking: running.expected_votes_tracking,
-            ..config
+            ..config.clone()
         };
         let device_registered = self.own().flags & flags::QDEVICE_REGISTERED != 0;
         let old = *self.own();
