@@ -24,22 +24,10 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::sys;
+use crate::sys::{self, Baseline};
 
 /// How many resource limits Linux has.
 const RLIMITS: u32 = 16;
-
-/// What children inherit: this process as it was before it took a scheduling
-/// class, locked memory, lowered its OOM score or set a umask.
-#[derive(Clone, Debug)]
-pub(crate) struct Baseline {
-    pub(crate) policy: i32,
-    pub(crate) priority: i32,
-    pub(crate) nice: i32,
-    pub(crate) oom_score_adj: Vec<u8>,
-    pub(crate) limits: Vec<(u32, u64, u64)>,
-    pub(crate) umask: u32,
-}
 
 impl Baseline {
     /// Takes the picture, to be kept for the process's life: `isolate` reads it

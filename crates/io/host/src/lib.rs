@@ -12,6 +12,7 @@
 //!                                                    └─▶ log threads, recorder thread
 //! ```
 
+mod build_id;
 mod child;
 mod clock;
 mod drive;
@@ -42,8 +43,8 @@ use sansio::Now;
 use sansio::edge::Daemon;
 use tokio::sync::mpsc;
 
+use child::Children;
 pub use child::Limits as ChildLimits;
-use child::{Baseline, Children};
 use drive::{Drive, Progress, Signals, Sources, Timer};
 pub use ipc::Service;
 use log::{Logs, Origin, SinkConfig};
@@ -51,12 +52,13 @@ use pidfile::PidFile;
 use privileges::Privileges;
 use realtime::Realtime;
 use recorder::{Recorder, format::Header};
+use sys::Baseline;
 
 /// What a process is, besides its core.
 pub struct Config {
     /// The daemon's name, in logs and recordings.
     pub daemon: String,
-    /// Its version, with the id of the build where there is one.
+    /// Its version; recordings add the id of the build.
     pub version: String,
     /// The node's number in the cluster; 0 when it has none.
     pub node: u32,
@@ -180,6 +182,14 @@ pub fn run<D: Daemon>(
     code
 }
 
+/// With the id of the build, where the linker made one.
+fn version(version: &str) -> String {
+    match build_id::build_id() {
+        Some(id) => format!("{version} ({id})"),
+        None => version.to_string(),
+    }
+}
+
 /// Up to the first dot, as loggers show it.
 fn host_name() -> String {
     let name = nix::unistd::gethostname().unwrap_or_default();
@@ -300,7 +310,7 @@ impl Process {
     ) -> std::io::Result<Recorder> {
         let header = Header {
             daemon: config.daemon.clone(),
-            version: config.version.clone(),
+            version: version(&config.version),
             host: self.origin.host.clone(),
             node: config.node,
             pid: self.origin.pid,

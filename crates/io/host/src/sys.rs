@@ -14,8 +14,6 @@ use std::process::Command;
 
 use tokio::io::unix::AsyncFd;
 
-use crate::child::Baseline;
-
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
@@ -134,6 +132,18 @@ pub(crate) fn drop_bounding(number: u32) -> io::Result<bool> {
     }
     // SAFETY: as above.
     check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) }).map(|_| true)
+}
+
+/// What children inherit: this process as it was before it took a scheduling
+/// class, locked memory, lowered its OOM score or set a umask.
+#[derive(Clone, Debug)]
+pub(crate) struct Baseline {
+    pub(crate) policy: i32,
+    pub(crate) priority: i32,
+    pub(crate) nice: i32,
+    pub(crate) oom_score_adj: Vec<u8>,
+    pub(crate) limits: Vec<(u32, u64, u64)>,
+    pub(crate) umask: u32,
 }
 
 /// Arranges that the child is what this process was when `baseline` was taken:

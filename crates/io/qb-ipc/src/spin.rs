@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 /// Never longer, whatever is asked for and however long messages are.
 const LONGEST: Duration = Duration::from_micros(100);
 /// Failures in a row after which spinning pauses.
-const PATIENCE: u32 = 4;
-/// How many waits the pause lasts.
-const PAUSE: u32 = 64;
+const PATIENCE: u32 = 2;
+/// How many waits the first pause lasts; each further one in a row lasts twice as
+/// many, as a busy machine stays busy.
+const PAUSE: u32 = 32;
+const PAUSE_LAST: u32 = 2048;
 /// Looks at memory between looks at the clock.
 const LOOKS: u32 = 32;
 
@@ -28,11 +30,12 @@ pub(crate) struct Spin {
     time: Duration,
     failures: u32,
     pause: u32,
+    next_pause: u32,
 }
 
 impl Spin {
     pub(crate) fn new(time: Duration) -> Self {
-        Self { time: time.min(LONGEST), failures: 0, pause: 0 }
+        Self { time: time.min(LONGEST), failures: 0, pause: 0, next_pause: PAUSE }
     }
 
     /// Looks until `ready`, or until it is time to sleep. The peer has to copy
@@ -52,6 +55,7 @@ impl Spin {
                 std::hint::spin_loop();
                 if ready() {
                     self.failures = 0;
+                    self.next_pause = PAUSE.max(self.next_pause / 2);
                     return true;
                 }
             }
@@ -62,7 +66,8 @@ impl Spin {
         self.failures += 1;
         if self.failures >= PATIENCE {
             self.failures = 0;
-            self.pause = PAUSE;
+            self.pause = self.next_pause;
+            self.next_pause = (self.next_pause * 2).min(PAUSE_LAST);
         }
         false
     }

@@ -21,16 +21,17 @@ pub fn path(agent: &str) -> Result<PathBuf, String> {
     Ok(Path::new("/usr/lib/ocf/resource.d").join(provider).join(kind))
 }
 
-/// Puts the wrapper and the original (from the system below `base`) into `layer`.
+/// Puts the wrapper and the original into `layer`; the original comes from the
+/// layer itself, where our own programs lie, or from the system below `base`.
 pub(crate) fn install(agent: &str, base: &Path, layer: &Path) -> Result<(), String> {
     let (provider, kind) = split(agent)?;
     let path = path(agent)?;
     let inside = |root: &Path, path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
     let original = Path::new(ORIGINALS).join(provider).join(kind);
-    let from = inside(base, &path);
-    if !from.is_file() {
-        return Err(format!("there is no agent {agent}: {} does not exist", from.display()));
-    }
+    let places = [inside(layer, &path), inside(base, &path)];
+    let from = places.iter().find(|place| place.is_file());
+    let from = from
+        .ok_or_else(|| format!("there is no agent {agent}: {} does not exist", path.display()))?;
     let copy = inside(layer, &original);
     let wrapper = inside(layer, &path);
     let failed = |e: std::io::Error| format!("cannot wrap {agent}: {e}");
@@ -82,6 +83,26 @@ exit $rc
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn our_own_agent_is_wrapped_before_the_systems() {
+        let dir = std::env::temp_dir().join(format!("lab-agents-{}", std::process::id()));
+        let inside = |root: &str, path: &str| dir.join(root).join(path);
+        let place = "usr/lib/ocf/resource.d/heartbeat/Dummy";
+        for root in ["base", "layer"] {
+            let file = inside(root, place);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, root).unwrap();
+        }
+        let layer = dir.join("layer");
+        install("ocf:heartbeat:Dummy", &dir.join("base"), &layer).unwrap();
+        let original = inside("layer", "usr/lib/systole-lab/agents/heartbeat/Dummy");
+        assert_eq!(fs::read_to_string(original).unwrap(), "layer");
+        assert!(fs::read_to_string(inside("layer", place)).unwrap().contains("note begin"));
+        let why = install("ocf:heartbeat:Nothing", &dir.join("base"), &layer).unwrap_err();
+        assert!(why.contains("there is no agent ocf:heartbeat:Nothing"), "{why}");
+        fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn only_plain_ocf_names_have_a_path() {

@@ -123,14 +123,17 @@ fn absolute(path: &str) -> Result<PathBuf, String> {
 fn public(command: &str, args: &[String]) -> Result<bool, String> {
     match command {
         "exec" => exec(args),
-        "up" => up(options(args)?),
+        "up" => up(&options(args)?),
         "status" => status(&options(args)?),
         "down" => Lab::open(&name(&options(args)?))?.down().map(|()| true),
         "run" => run(&options(args)?),
         "demo" => demo::run(&client::own_program()?),
         "clean" => {
             let reaped = layout::reap()?;
-            println!("removed: {}", if reaped.is_empty() { "nothing".into() } else { reaped.join(" ") });
+            println!(
+                "removed: {}",
+                if reaped.is_empty() { "nothing".into() } else { reaped.join(" ") }
+            );
             Ok(true)
         }
         "image" => {
@@ -154,7 +157,7 @@ fn name(options: &Options) -> String {
     options.name.clone().unwrap_or_else(|| "lab".into())
 }
 
-fn up(options: Options) -> Result<bool, String> {
+fn up(options: &Options) -> Result<bool, String> {
     requirements::check(options.kind)?;
     let count = options.words.first().and_then(|n| n.parse().ok());
     let count = count.filter(|n| (1..=64).contains(n)).ok_or("lab up N: 1 to 64 nodes")?;
@@ -170,7 +173,7 @@ fn up(options: Options) -> Result<bool, String> {
     if spec.kind == Kind::Full {
         spec.image = Some(image::ready()?);
     }
-    let name = name(&options);
+    let name = name(options);
     let lab = Lab::start(&client::own_program()?, Some(&name), spec)?;
     lab.start_stack(&(1..=count).collect::<Vec<_>>())?;
     print!("{}", lab.audit().map_err(|(why, table)| format!("{why}\n{table}"))?);
@@ -186,7 +189,7 @@ fn exec(args: &[String]) -> Result<bool, String> {
     let (node, command) = rest.split_first().ok_or("lab exec [--name NAME] NODE [CMD...]")?;
     let number = node.strip_prefix('n').unwrap_or(node).parse();
     let number = number.map_err(|_| format!("\"{node}\" is no node (n1)"))?;
-    let shell = vec!["bash".to_string()];
+    let shell = ["bash".to_string()];
     let command = if command.is_empty() { &shell[..] } else { command };
     let status = Lab::open(name)?.command_in(number, command)?.status();
     match status.map_err(|e| e.to_string())?.code() {
@@ -211,7 +214,14 @@ fn status(options: &Options) -> Result<bool, String> {
         }
         let lab = Lab::open(&dir.name())?;
         let spec = lab.spec();
-        println!("lab {}: {} {} nodes, {}, mix \"{}\"", dir.name(), spec.nodes, spec.kind, spec.transport, spec.mix);
+        println!(
+            "lab {}: {} {} nodes, {}, mix \"{}\"",
+            dir.name(),
+            spec.nodes,
+            spec.kind,
+            spec.transport,
+            spec.mix
+        );
         match lab.audit() {
             Ok(table) => print!("{table}"),
             Err((why, table)) => println!("{table}{why}"),
@@ -239,9 +249,17 @@ fn run(options: &Options) -> Result<bool, String> {
     let mut all_passed = true;
     for file in &options.words {
         let started = std::time::Instant::now();
-        let outcome = runner::run_file(Path::new(file), &run)?;
-        print_outcome(file, &outcome, started.elapsed().as_secs_f32());
-        all_passed &= outcome.passed();
+        match runner::run_file(Path::new(file), &run) {
+            Ok(outcome) => {
+                print_outcome(file, &outcome, started.elapsed().as_secs_f32());
+                all_passed &= outcome.passed();
+            }
+            Err(why) => {
+                eprintln!("lab: {why}");
+                println!("FAILED {file}: it could not be run");
+                all_passed = false;
+            }
+        }
     }
     Ok(all_passed)
 }

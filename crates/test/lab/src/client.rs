@@ -30,7 +30,12 @@ impl Lab {
         let root = layout::root()?;
         let failed = |e: std::io::Error| format!("cannot make {}: {e}", dir.path().display());
         fs::create_dir_all(&root).map_err(failed)?;
-        fs::create_dir(dir.path()).map_err(failed)?;
+        fs::create_dir(dir.path()).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                format!("there is a lab \"{}\" already", dir.name())
+            }
+            _ => failed(e),
+        })?;
         spec.save(&dir)?;
         let log = fs::File::create(dir.log()).map_err(failed)?;
         let mut command = Command::new(program);
@@ -112,7 +117,9 @@ impl Lab {
     }
 
     /// Sends an order to the hub.
-    pub(crate) fn order(&self, words: &[&str]) -> Result<String, String> {
+    ///
+    /// The words are those of `lab`'s own scenario actions: `kill 1`, `cut 1,2 3`.
+    pub fn order(&self, words: &[&str]) -> Result<String, String> {
         hub::send(&self.dir, words)
     }
 
@@ -146,7 +153,8 @@ impl Lab {
     pub fn command_on_switch(&self, words: &[&str]) -> Result<Command, String> {
         let hub = self.hub_pid()?.to_string();
         let mut command = Command::new("nsenter");
-        command.args(["-t", &hub, "-n", "--"]).args(words);
+        // Of the hub's pid namespace, too: it ends with the lab.
+        command.args(["-t", &hub, "-m", "-p", "-n", "--"]).args(words);
         Ok(command)
     }
 

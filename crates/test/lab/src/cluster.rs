@@ -1,5 +1,7 @@
 //! A lab as scenarios see it.
 
+use std::time::Duration;
+
 use checkers::Interval;
 use observe::{Node, Observation};
 use scenario::{Action, Cluster, NodeSet, PowerMode, Resource};
@@ -9,6 +11,9 @@ use crate::{journal, plants, procs};
 
 /// How long the loss of a daemon may keep its node from acting.
 const RESPAWN_NS: u64 = 30_000_000_000;
+
+/// Sees every observation as it comes.
+pub(crate) type Watch = Box<dyn FnMut(&Observation)>;
 
 /// A lab and what has been read of its journals.
 pub(crate) struct LabCluster {
@@ -20,13 +25,23 @@ pub(crate) struct LabCluster {
     /// Stretches in which a node could not act, because of what was done to it.
     pub(crate) unable: Vec<Interval>,
     /// Called with each batch of observations, for who watches.
-    pub(crate) watch: Option<Box<dyn FnMut(&Observation)>>,
+    pub(crate) watch: Option<Watch>,
 }
 
 impl LabCluster {
     pub(crate) fn new(lab: Lab, resources: Vec<Resource>) -> Self {
         let reader = journal::Reader::new(lab.dir().power_journal(), lab.dir().journals());
         LabCluster { lab, resources, reader, table: String::new(), unable: Vec::new(), watch: None }
+    }
+
+    /// The audit at the end: nodes that still start are waited for.
+    pub(crate) fn verify_whole(&mut self) -> Result<(), String> {
+        let mut outcome = Ok(());
+        let whole = procs::wait_until(Duration::from_secs(60), || {
+            outcome = self.verify();
+            outcome.is_err() || !self.table.lines().any(|line| line.ends_with(" starting"))
+        });
+        if whole { outcome } else { Err("a node does not finish its start".into()) }
     }
 
     fn cannot_act(&mut self, nodes: &NodeSet, to: u64) {

@@ -91,7 +91,10 @@ impl fmt::Display for Cib {
             f,
             "<cib crm_feature_set=\"3.16.1\" validate-with=\"pacemaker-3.9\" epoch=\"1\" num_updates=\"0\" admin_epoch=\"0\">"
         )?;
-        write!(f, "<configuration><crm_config><cluster_property_set id=\"cib-bootstrap-options\">")?;
+        write!(
+            f,
+            "<configuration><crm_config><cluster_property_set id=\"cib-bootstrap-options\">"
+        )?;
         let on_off = if self.fencing { "true" } else { "false" };
         for (name, value) in [("dc-deadtime", "2s"), ("stonith-enabled", on_off)] {
             if !self.properties.iter().any(|(given, _)| given == name) {
@@ -147,10 +150,7 @@ fn primitive(f: &mut fmt::Formatter<'_>, resource: &Resource) -> fmt::Result {
     }
     write!(f, "</instance_attributes><operations>")?;
     for (op, interval) in [("monitor", "10s"), ("start", "0s"), ("stop", "0s")] {
-        write!(
-            f,
-            "<op id=\"{id}-{op}\" name=\"{op}\" interval=\"{interval}\" timeout=\"20s\"/>"
-        )?;
+        write!(f, "<op id=\"{id}-{op}\" name=\"{op}\" interval=\"{interval}\" timeout=\"20s\"/>")?;
     }
     writeln!(f, "</operations></primitive>")
 }

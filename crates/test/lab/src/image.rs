@@ -14,14 +14,30 @@ const BASE: &str = "systemd,systemd-sysv,dbus,libpam-systemd,iproute2,iputils-pi
 
 /// What apt installs then.
 const PACKAGES: &[&str] = &[
-    "rsyslog-", "corosync", "pacemaker", "pacemaker-cli-utils", "resource-agents", "fence-agents",
-    "crmsh", "pcs", "corosync-qdevice", "csync2", "rsync", "iptables", "socat",
+    "rsyslog-",
+    "corosync",
+    "pacemaker",
+    "pacemaker-cli-utils",
+    "resource-agents",
+    "fence-agents",
+    "crmsh",
+    "pcs",
+    "corosync-qdevice",
+    "csync2",
+    "rsync",
+    "iptables",
+    "socat",
 ];
 
 /// Services that a container has no use for, or that hold its boot up.
 const MASKED: &[&str] = &[
-    "systemd-networkd", "systemd-networkd.socket", "systemd-networkd-wait-online",
-    "systemd-firstboot", "systemd-resolved", "systemd-timesyncd", "systemd-udevd",
+    "systemd-networkd",
+    "systemd-networkd.socket",
+    "systemd-networkd-wait-online",
+    "systemd-firstboot",
+    "systemd-resolved",
+    "systemd-timesyncd",
+    "systemd-udevd",
 ];
 
 /// Services that a scenario starts itself.
@@ -31,7 +47,7 @@ const DISABLED: &[&str] = &["corosync", "pacemaker", "corosync-qdevice", "logd"]
 const REVISION: u32 = 1;
 
 /// The root of the image; it is made if it is not there, which takes minutes.
-pub(crate) fn ready() -> Result<PathBuf, String> {
+pub fn ready() -> Result<PathBuf, String> {
     let image = path()?;
     if image.is_dir() {
         return Ok(image);
@@ -85,7 +101,8 @@ fn remove(path: &Path) -> Result<(), String> {
 fn codename() -> Result<String, String> {
     let text = fs::read_to_string("/etc/os-release").map_err(|e| format!("os-release: {e}"))?;
     let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    name.map(|n| n.trim_matches('"').to_string()).ok_or_else(|| "no VERSION_CODENAME in os-release".into())
+    name.map(|n| n.trim_matches('"').to_string())
+        .ok_or_else(|| "no VERSION_CODENAME in os-release".into())
 }
 
 /// This machine's own sources of its release.
@@ -103,7 +120,8 @@ impl Sources {
         let codename = codename()?;
         let listed = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten();
         let listed = listed.filter_map(Result::ok).map(|entry| entry.path());
-        let mut files: Vec<PathBuf> = [PathBuf::from("/etc/apt/sources.list")].into_iter().chain(listed).collect();
+        let mut files: Vec<PathBuf> =
+            [PathBuf::from("/etc/apt/sources.list")].into_iter().chain(listed).collect();
         files.sort();
         let used = |f: &PathBuf| f.extension().is_some_and(|e| e == "list" || e == "sources");
         let texts = files.into_iter().filter(used);
@@ -125,7 +143,8 @@ impl Sources {
 /// release itself (not its updates).
 fn address(text: &str, codename: &str) -> Option<String> {
     for line in text.lines().filter(|l| l.trim_start().starts_with("deb ")) {
-        let words: Vec<&str> = line.split_whitespace().filter(|w| !w.contains('=') && !w.starts_with('[')).collect();
+        let words: Vec<&str> =
+            line.split_whitespace().filter(|w| !w.contains('=') && !w.starts_with('[')).collect();
         if words.get(2) == Some(&codename) {
             return words.get(1).map(ToString::to_string);
         }
@@ -151,7 +170,11 @@ fn build(root: &Path, sources: &Sources) -> Result<(), String> {
         fs::copy(file, root.join(file.strip_prefix("/").unwrap_or(file))).map_err(failed)?;
     }
     let proxies = tool::run("apt-config", &["dump"])?;
-    let proxies: String = proxies.lines().filter(|l| l.starts_with("Acquire::") && l.contains("roxy")).map(|l| format!("{l}\n")).collect();
+    let proxies: String = proxies
+        .lines()
+        .filter(|l| l.starts_with("Acquire::") && l.contains("roxy"))
+        .map(|l| format!("{l}\n"))
+        .collect();
     fs::write(inside("etc/apt/apt.conf.d/90lab"), proxies).map_err(failed)?;
     let guard = inside("usr/sbin/policy-rc.d");
     fs::write(&guard, "#!/bin/sh\nexit 101\n").map_err(failed)?;
@@ -192,7 +215,17 @@ fn configure(root: &Path) -> Result<(), String> {
     };
     // pcs authenticates nodes to each other by this password.
     chroot(&["sh", "-c", "echo hacluster:hacluster | chpasswd"])?;
-    chroot(&["install", "-d", "-m", "700", "-o", "hacluster", "-g", "haclient", "/var/lib/pacemaker/.ssh"])?;
+    chroot(&[
+        "install",
+        "-d",
+        "-m",
+        "700",
+        "-o",
+        "hacluster",
+        "-g",
+        "haclient",
+        "/var/lib/pacemaker/.ssh",
+    ])?;
     chroot(&["install", "-d", "-m", "700", "/root/.ssh"])?;
     chroot(&["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", "/root/.ssh/id_rsa"])?;
     let ssh = root.join("root/.ssh");

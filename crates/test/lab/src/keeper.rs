@@ -22,8 +22,7 @@ pub(crate) const DETACH: u8 = b'd';
 pub(crate) fn main(dir: &RunDir) -> Result<(), String> {
     // A terminal's Ctrl-C is for the owner; its death is what ends the lab.
     let _ = setsid();
-    let lock = File::create(dir.lock()).map_err(|e| format!("{}: {e}", dir.lock().display()))?;
-    lock.try_lock().map_err(|e| format!("{}: {e}", dir.lock().display()))?;
+    let _lock = hold(dir).map_err(|e| format!("{}: {e}", dir.lock().display()))?;
     let hub = mpsc::channel();
     // Before unshare: afterwards a process can start no thread.
     thread::spawn(move || watch_owner(&hub.1));
@@ -40,6 +39,16 @@ pub(crate) fn main(dir: &RunDir) -> Result<(), String> {
     let _ = child.wait();
     drop(lifeline);
     dir.remove()
+}
+
+/// Takes the lab's lock. It gets its name when it is held: whoever finds it free
+/// may remove the lab.
+fn hold(dir: &RunDir) -> std::io::Result<File> {
+    let unnamed = dir.path().join("lock.new");
+    let lock = File::create(&unnamed)?;
+    lock.lock()?;
+    fs::rename(&unnamed, dir.lock())?;
+    Ok(lock)
 }
 
 /// Ends the hub when the owner is gone, unless it said that it would go.

@@ -28,8 +28,12 @@ pub fn root() -> Result<PathBuf, String> {
     let root = root.unwrap_or_else(|| PathBuf::from("/srv/systole-lab"));
     let hidden = HIDDEN.iter().find(|dir| root.starts_with(dir));
     match hidden {
-        _ if !root.is_absolute() => Err(format!("SYSTOLE_LAB_ROOT={} is not absolute", root.display())),
-        Some(dir) => Err(format!("SYSTOLE_LAB_ROOT={} lies below {dir}, which nodes hide", root.display())),
+        _ if !root.is_absolute() => {
+            Err(format!("SYSTOLE_LAB_ROOT={} is not absolute", root.display()))
+        }
+        Some(dir) => {
+            Err(format!("SYSTOLE_LAB_ROOT={} lies below {dir}, which nodes hide", root.display()))
+        }
         None => Ok(root),
     }
 }
@@ -141,16 +145,19 @@ impl RunDir {
     pub(crate) fn remove(&self) -> Result<(), String> {
         self.kill_hub();
         remove_cgroups(&self.cgroup_prefix());
-        match fs::remove_dir_all(&self.path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(format!("cannot remove {}: {e}", self.path.display()))
-            }
-            _ => {
-                // Gone with the last lab; another lab's directory keeps it.
-                let _ = self.path.parent().map(fs::remove_dir);
-                Ok(())
-            }
+        // Two starts may clean up after the same dead lab.
+        let mut last = Ok(());
+        let gone = procs::wait_until(Duration::from_secs(5), || {
+            last = fs::remove_dir_all(&self.path);
+            !self.path.exists()
+        });
+        if let (false, Err(e)) = (gone, last) {
+            return Err(format!("cannot remove {}: {e}", self.path.display()));
         }
+        if let Some(root) = self.path.parent() {
+            remove_unused(root);
+        }
+        Ok(())
     }
 
     /// A hub outlives its keeper for the moment that its signal takes; and its
@@ -159,7 +166,7 @@ impl RunDir {
         let pid = fs::read_to_string(self.hub_pid()).ok().and_then(|t| t.trim().parse().ok());
         let Some(pid) = pid else { return };
         let ours = self.path.to_string_lossy().into_owned();
-        let is_hub = || procs::cmdline(pid).iter().any(|word| *word == ours);
+        let is_hub = || procs::cmdline(pid).contains(&ours);
         if is_hub() {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
@@ -200,6 +207,15 @@ pub(crate) fn cgroup_roots() -> Vec<PathBuf> {
     kinds.filter(|dir| dir.join("cgroup.procs").exists()).collect()
 }
 
+/// Removes the labs' root when it is empty and nobody holds the machine by it.
+fn remove_unused(root: &Path) {
+    if let Ok(dir) = File::open(root)
+        && dir.try_lock().is_ok()
+    {
+        let _ = fs::remove_dir(root);
+    }
+}
+
 fn remove_cgroups(prefix: &str) {
     for root in cgroup_roots() {
         let Ok(entries) = fs::read_dir(root) else { continue };
@@ -226,7 +242,15 @@ pub(crate) fn remove_cgroup(group: &Path) -> bool {
 /// clusters on few processors disturb each other.
 #[derive(Debug)]
 pub struct MachineLock {
+    root: PathBuf,
     _held: File,
+}
+
+impl Drop for MachineLock {
+    fn drop(&mut self) {
+        // Still locked: whoever waits for it sees that it is gone, and makes it anew.
+        let _ = fs::remove_dir(&self.root);
+    }
 }
 
 impl MachineLock {
@@ -243,7 +267,7 @@ impl MachineLock {
                 dir.metadata().is_ok_and(|held| (held.dev(), held.ino()) == (now.dev(), now.ino()))
             });
             if same {
-                return Ok(MachineLock { _held: dir });
+                return Ok(MachineLock { root, _held: dir });
             }
         }
     }

@@ -29,7 +29,7 @@ pub mod demo;
 pub mod elf;
 mod fence;
 mod hub;
-mod image;
+pub mod image;
 mod journal;
 mod keeper;
 pub mod layout;

@@ -135,7 +135,11 @@ fn rule(word: &str) -> Result<Rule, String> {
     };
     let known = || DAEMONS.iter().map(|d| d.name).collect::<Vec<_>>().join(", ");
     let daemon = name
-        .map(|name| daemon(name).map(|d| d.name).ok_or_else(|| format!("\"{word}\": no such daemon; there are {}", known())))
+        .map(|name| {
+            daemon(name)
+                .map(|d| d.name)
+                .ok_or_else(|| format!("\"{word}\": no such daemon; there are {}", known()))
+        })
         .transpose()?;
     Ok(Rule { node, daemon, stack })
 }
@@ -148,6 +152,9 @@ impl fmt::Display for Mix {
             (n, None) => format!("{}={}", node(n), rule.stack),
             (n, Some(daemon)) => format!("{}:{daemon}={}", node(n), rule.stack),
         };
+        if self.rules.is_empty() {
+            return f.write_str("reference");
+        }
         f.write_str(&self.rules.iter().map(text).collect::<Vec<_>>().join(","))
     }
 }
@@ -165,15 +172,27 @@ pub fn source(daemon: &Daemon, stack: Stack, base: &Path, dist: Option<&Path>) -
 /// Refuses a mix that the tree cannot provide.
 pub fn check(mix: &Mix, nodes: u32, dist: Option<&Path>) -> Result<(), String> {
     if mix.highest_node() > nodes {
-        return Err(format!("the mix names n{}, the cluster has {nodes} nodes", mix.highest_node()));
+        return Err(format!(
+            "the mix names n{}, the cluster has {nodes} nodes",
+            mix.highest_node()
+        ));
     }
     for node in 1..=nodes {
         for daemon in mix.ours(node) {
             let file = source(daemon, Stack::Ours, Path::new("/"), dist);
             match file {
-                None => return Err(format!("n{node}: {} is to be ours, but no --dist DIR (cargo xtask dist DIR) is given", daemon.name)),
+                None => {
+                    return Err(format!(
+                        "n{node}: {} is to be ours, but no --dist DIR (cargo xtask dist DIR) is given",
+                        daemon.name
+                    ));
+                }
                 Some(file) if !file.is_file() => {
-                    return Err(format!("n{node}: {} is to be ours, but {} does not exist", daemon.name, file.display()));
+                    return Err(format!(
+                        "n{node}: {} is to be ours, but {} does not exist",
+                        daemon.name,
+                        file.display()
+                    ));
                 }
                 Some(_) => {}
             }
@@ -193,6 +212,7 @@ mod tests {
         assert_eq!(mix.stack_of(1, "corosync"), Stack::Reference);
         assert_eq!(mix.stack_of(1, "pacemaker-attrd"), Stack::Ours);
         assert_eq!(mix.to_string(), "ours,n1=reference,n1:pacemaker-attrd=ours");
+        assert_eq!(Mix::default().to_string(), "reference");
         assert_eq!(Mix::parse("").unwrap().stack_of(1, "corosync"), Stack::Reference);
     }
 

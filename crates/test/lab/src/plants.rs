@@ -21,9 +21,7 @@ pub(crate) fn plant(cluster: &LabCluster, plant: Plant, node: u32) -> Result<(),
             cluster.lab.run_in(node, &["corosync-quorumtool", "-e", "1"]).map(drop)
         }
         Plant::FalseView | Plant::Reorder | Plant::FalseState => misreport(cluster, plant, node),
-        Plant::FalseFence => {
-            cluster.lab.order(&["power", "lie", &node.to_string()]).map(drop)
-        }
+        Plant::FalseFence => cluster.lab.order(&["power", "lie", &node.to_string()]).map(drop),
     }
 }
 
@@ -34,7 +32,8 @@ fn start_by_hand(cluster: &LabCluster, node: u32) -> Result<(), String> {
     let mut words = vec!["env".to_string(), "OCF_ROOT=/usr/lib/ocf".into()];
     words.push(format!("OCF_RESOURCE_INSTANCE={}", resource.id));
     for (name, value) in &resource.params {
-        words.push(format!("OCF_RESKEY_{name}={}", value.replace("{net}", &crate::NET.to_string())));
+        words
+            .push(format!("OCF_RESKEY_{name}={}", value.replace("{net}", &crate::NET.to_string())));
     }
     words.push(agents::path(&resource.agent)?.display().to_string());
     words.push("start".into());
@@ -54,7 +53,7 @@ fn misreport(cluster: &LabCluster, plant: Plant, node: u32) -> Result<(), String
 
 fn leave_word(cluster: &LabCluster, dir: &str, node: u32, text: &str) -> Result<(), String> {
     let words = cluster.lab.dir().share().join(dir);
-    let written = fs::create_dir_all(&words)
-        .and_then(|()| fs::write(words.join(format!("n{node}")), text));
+    let written =
+        fs::create_dir_all(&words).and_then(|()| fs::write(words.join(format!("n{node}")), text));
     written.map_err(|e| format!("{NODE_SHARE}/{dir}: {e}"))
 }

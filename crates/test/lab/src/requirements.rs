@@ -17,10 +17,8 @@ const LIGHT: &[(&str, &str)] = &[
     ("/usr/bin/ping", "iputils-ping"),
 ];
 
-const FULL: &[(&str, &str)] = &[
-    ("/usr/sbin/debootstrap", "debootstrap"),
-    ("/usr/bin/systemd-nspawn", "systemd-container"),
-];
+const FULL: &[(&str, &str)] =
+    &[("/usr/sbin/debootstrap", "debootstrap"), ("/usr/bin/systemd-nspawn", "systemd-container")];
 
 /// The packages that the given kind of node lacks.
 pub fn missing(kind: Kind) -> Vec<&'static str> {

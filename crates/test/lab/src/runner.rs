@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use checkers::Settings;
 use observe::Observation;
-use scenario::{Cluster, Failure, Fencing, Scenario};
+use scenario::{Failure, Fencing, Scenario};
 
 use crate::client::Lab;
-use crate::cluster::LabCluster;
+use crate::cluster::{LabCluster, Watch};
 use crate::layout::MachineLock;
 use crate::mix::{self, Mix};
 use crate::spec::{Kind, Spec};
@@ -86,16 +86,28 @@ pub fn run_text(text: &str, options: &RunOptions) -> Result<Outcome, String> {
             scenario.stacks.join(", ")
         ));
     }
+    let watch: Option<Watch> =
+        options.verbose.then(|| Box::new(|seen: &Observation| println!("    {seen}")) as Watch);
+    run_scenario(&scenario, options, watch, |_| Ok(()))
+}
+
+/// Runs a scenario that somebody watches; `ready` is called when its nodes have
+/// booted and nothing is started on them yet.
+pub(crate) fn run_scenario(
+    scenario: &Scenario,
+    options: &RunOptions,
+    watch: Option<Watch>,
+    ready: impl FnOnce(&Lab) -> Result<(), String>,
+) -> Result<Outcome, String> {
     requirements::check(options.kind)?;
-    let spec = spec(&scenario, options)?;
+    let spec = spec(scenario, options)?;
     let _machine = MachineLock::acquire()?;
     let lab = Lab::start(&options.program, options.keep.as_deref(), spec)?;
+    ready(&lab)?;
     let mut cluster = LabCluster::new(lab, scenario.resources.clone());
-    if options.verbose {
-        cluster.watch = Some(Box::new(|seen| println!("    {seen}")));
-    }
-    let report = scenario::run(&scenario, &mut cluster);
-    let outcome = judge(&scenario, report, &mut cluster);
+    cluster.watch = watch;
+    let report = scenario::run(scenario, &mut cluster);
+    let outcome = judge(scenario, report, &mut cluster);
     if options.keep.is_some() {
         cluster.lab.detach()?;
     }
@@ -117,7 +129,7 @@ fn spec(scenario: &Scenario, options: &RunOptions) -> Result<Spec, String> {
 fn judge(scenario: &Scenario, report: scenario::Report, cluster: &mut LabCluster) -> Outcome {
     let mut failure = report.failure;
     if failure.is_none()
-        && let Err(why) = cluster.verify()
+        && let Err(why) = cluster.verify_whole()
     {
         failure = Some(Failure { line: 0, step: "the audit at the end".into(), why });
     }

@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_lying_disk_forgets_and_tears() {
         let seen = after_power_loss(true);
-        assert!(seen.contains(&b"zero".to_vec()), "an answered write is forgotten");
-        assert!(seen.contains(&b"o".to_vec()), "an answered write is torn");
+        assert!(seen.contains(b"zero".as_slice()), "an answered write is forgotten");
+        assert!(seen.contains(b"o".as_slice()), "an answered write is torn");
     }
 }

@@ -84,7 +84,7 @@ fn keeper(boot: &Boot<'_>) -> Box<dyn Machine> {
         node: boot.node,
         all: boot.layout.addresses.keys().copied().collect(),
         service: ring::SERVICE.into(),
-        rsc: boot.layout.resources.first().cloned().unwrap_or_else(|| "rsc".into()),
+        rsc: boot.layout.rsc.clone(),
         agent: AGENT.into(),
         fence_agent: FENCE_AGENT.into(),
     };

@@ -16,6 +16,11 @@ pub(crate) const MINORITY_STOP_NS: u64 = 15_000_000_000;
 /// time limit, and room.
 pub(crate) const FENCE_WINDOW_NS: u64 = 10_000_000_000;
 
+/// How long the miniature waits for a lost node where nothing can be fenced:
+/// longer than a node that lost quorum takes to stop when its agents are well,
+/// shorter than the agent's time limit.
+const PRETENDED_FENCING_NS: u64 = 4_500_000_000;
+
 /// A world that is driven by a scenario.
 pub struct Sim {
     world: World,
@@ -26,20 +31,19 @@ pub struct Sim {
 impl Sim {
     /// The cluster that `scenario` asks for, on the miniature.
     pub fn new(scenario: &Scenario, seed: u64, keep: Keep) -> Result<Self, String> {
-        let stack = Miniature { chatter_ms: None };
+        // The client's messages are what a plant can put out of order.
+        let stack = Miniature { chatter_ms: Some(500) };
         let wanted = &scenario.stacks;
         if !wanted.is_empty() && !wanted.iter().any(|name| name == "miniature") {
             return Err(format!("it is for the stacks {}", wanted.join(", ")));
         }
-        let [resource] = scenario.resources.as_slice() else {
-            return Err("the miniature keeps exactly one resource".into());
-        };
+        let (rsc, members) = unit(scenario)?;
+        let config = Config { keep, members, ..Config::new(seed, scenario.nodes, &rsc) };
+        let mut world = World::new(config, Box::new(stack));
         if let Fencing::Off { .. } = scenario.fencing {
-            return Err("the miniature always fences".into());
+            world.agents.pretends_ns = Some(PRETENDED_FENCING_NS);
         }
-        let mut config = Config::new(seed, scenario.nodes, &resource.id);
-        config.keep = keep;
-        Ok(Self { world: World::new(config, Box::new(stack)), seen: 0 })
+        Ok(Self { world, seen: 0 })
     }
 
     /// The world.
@@ -53,7 +57,10 @@ impl Sim {
         settings.minority_stop_ns = MINORITY_STOP_NS;
         settings.fence_window_ns = FENCE_WINDOW_NS;
         settings.unable = self.world.unable();
-        settings
+        match &scenario.fencing {
+            Fencing::On => settings,
+            Fencing::Off { because } => settings.without_fencing(because),
+        }
     }
 
     fn each(&mut self, nodes: &NodeSet, mut action: impl FnMut(&mut World, Node)) {
@@ -120,6 +127,20 @@ impl Cluster for Sim {
         let new = self.world.observations()[self.seen..].to_vec();
         self.seen += new.len();
         Ok(new)
+    }
+}
+
+/// The one thing that the miniature keeps running: a resource, or a group of all
+/// resources, with its members; without resources, something that nobody sees.
+fn unit(scenario: &Scenario) -> Result<(String, Vec<String>), String> {
+    let all: Vec<String> = scenario.resources.iter().map(|rsc| rsc.id.clone()).collect();
+    match (all.as_slice(), scenario.groups.as_slice()) {
+        ([], []) => Ok(("idle".into(), all)),
+        ([one], []) => Ok((one.clone(), all)),
+        (_, [(group, members)]) if members.len() == all.len() => {
+            Ok((group.clone(), members.clone()))
+        }
+        _ => Err("the miniature keeps one resource, or one group of all of them".into()),
     }
 }
 

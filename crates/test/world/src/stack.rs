@@ -25,8 +25,11 @@ pub struct DaemonSpec {
 pub struct Layout {
     /// Address of each node on each link.
     pub addresses: BTreeMap<Node, Vec<SocketAddr>>,
-    /// The resources to keep running.
-    pub resources: Vec<String>,
+    /// The resource to keep running, by the name that agents are called with.
+    pub rsc: String,
+    /// What it is made of, in order, as observations name it: itself, or the
+    /// members of a group.
+    pub members: Vec<String>,
 }
 
 /// What a daemon is told at its start.

@@ -118,7 +118,7 @@ impl Cluster {
         let path = self.folder.join(format!("ring-{node}.obs"));
         until(&format!("node {node} sees {members}"), || {
             let text = fs::read_to_string(&path).ok()?;
-            let view = text.lines().filter(|line| line.contains(" view ")).next_back()?;
+            let view = text.lines().rfind(|line| line.contains(" view "))?;
             let ring = view.split(' ').nth(3)?;
             let quorate = text.lines().any(|line| line.ends_with(&format!("quorum {ring} yes")));
             (view.ends_with(&format!(" {members}")) && quorate).then_some(())

@@ -3,8 +3,7 @@
 use sansio::Mono;
 use sansio::edge::{Child, ChildEvent, Level, Output, Spawn};
 
-use super::board::Status;
-use super::message::Message;
+use super::message::{Message, Status};
 use super::{AGENT_TIMEOUT, Keeper, RETRY, Timer};
 
 /// A call of the agent.

@@ -6,41 +6,8 @@ use observe::{Node, RingId};
 use sansio::{Cancel, Job};
 use wire::Writer;
 
-use super::message::Message;
+use super::message::{Message, Status};
 use crate::ipc::{self, ViewEvent};
-
-/// How the resource stands on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
-    /// Not known yet: a probe is under way.
-    Unknown,
-    /// Not active, for sure.
-    Stopped,
-    /// Being started or stopped: may be active.
-    Changing,
-    /// Active.
-    Running,
-    /// A stop has failed: may be active, and only fencing helps.
-    Failed,
-}
-
-impl Status {
-    pub(super) fn code(self) -> u8 {
-        match self {
-            Status::Unknown => 0,
-            Status::Stopped => 1,
-            Status::Changing => 2,
-            Status::Running => 3,
-            Status::Failed => 4,
-        }
-    }
-
-    pub(super) fn from_code(code: u8) -> Option<Self> {
-        let all =
-            [Status::Unknown, Status::Stopped, Status::Changing, Status::Running, Status::Failed];
-        all.get(usize::from(code)).copied()
-    }
-}
 
 /// The shared state of one ring: a function of the ring's members and of the
 /// messages delivered in it, so that the same count of messages means the same

@@ -5,8 +5,40 @@ use std::collections::BTreeSet;
 use observe::Node;
 use wire::{Malformed, Reader, Writer};
 
-use super::board::Status;
 use crate::ipc;
+
+/// How the resource stands on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// Not known yet: a probe is under way.
+    Unknown,
+    /// Not active, for sure.
+    Stopped,
+    /// Being started or stopped: may be active.
+    Changing,
+    /// Active.
+    Running,
+    /// A stop has failed: may be active, and only fencing helps.
+    Failed,
+}
+
+impl Status {
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Status::Unknown => 0,
+            Status::Stopped => 1,
+            Status::Changing => 2,
+            Status::Running => 3,
+            Status::Failed => 4,
+        }
+    }
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        let all =
+            [Status::Unknown, Status::Stopped, Status::Changing, Status::Running, Status::Failed];
+        all.get(usize::from(code)).copied()
+    }
+}
 
 /// An ordered message between keepers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,13 +23,14 @@ use sansio::edge::{self, Channel, Child, ChildEvent, Conn, Frame, Input, Level, 
 use sansio::{Core, Inspect, JobId, JobSlot, Mono, Now, Outbox, TimerId, TimerTable};
 
 pub use agent::Agent;
-pub use board::{Board, Decision, Plan, Status};
+pub use board::{Board, Decision, Plan};
 
 use crate::ipc::{
     DELIVER, DeliverEvent, FROM_START, GATHERING, MCAST, TRACK, VIEW, ViewEvent, encode_mcast,
 };
 use agent::Task;
 use message::Message;
+pub use message::Status;
 
 /// How long a keeper goes on without a quorate ring before it stops its resource.
 pub const GRACE: Duration = Duration::from_millis(1500);

@@ -114,8 +114,12 @@ impl Ring {
         if ring != view.ring || ring.rep != node || !member || sender != message.sender {
             return;
         }
+        // Each sender has a share of the window, or those who are quick to send
+        // again would leave nothing to the others for ever.
+        let share = (WINDOW / view.members.len()).max(1);
+        let unstable = view.log.values().filter(|unstable| unstable.sender == sender).count();
+        let room = view.last_seq - view.stable < WINDOW as u64 && unstable < share;
         let expected = view.next_number.entry(sender).or_insert(first);
-        let room = view.last_seq - view.stable < WINDOW as u64;
         if message.number != *expected || !room {
             return;
         }

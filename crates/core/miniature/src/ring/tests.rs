@@ -228,6 +228,21 @@ fn a_client_that_must_see_a_ring_from_its_start_gets_a_new_one() {
 }
 
 #[test]
+fn nobody_takes_the_whole_window() {
+    let mut net = Net::new(2);
+    net.client(1);
+    net.run(2000);
+    let ring = net.rings[&Node(1)].phase.view().unwrap().ring;
+    assert_eq!(ring.rep, Node(1));
+    for _ in 0..20 {
+        net.ask(Node(1), MCAST, encode_mcast(ring, b"x"));
+    }
+    assert_eq!(net.rings[&Node(1)].phase.view().unwrap().last_seq, 8, "half of 16");
+    net.run(2000);
+    assert_eq!(net.rings[&Node(1)].phase.view().unwrap().last_seq, 20);
+}
+
+#[test]
 fn a_client_that_does_not_read_is_dropped() {
     let mut net = Net::new(1);
     net.client(1);

@@ -36,7 +36,9 @@ pub(crate) fn open(target: &Target, origin: &Arc<Origin>) -> Box<dyn Medium> {
     let origin = origin.clone();
     match target.clone() {
         Target::Stderr => Box::new(Stderr { origin }),
-        Target::File { path, mode } => Box::new(LogFile { path, mode, origin, file: None }),
+        Target::File { path, mode } => {
+            Box::new(LogFile { path, mode, origin, file: None, torn: false })
+        }
         Target::Syslog { socket, facility } => {
             Box::new(Logger { path: socket, form: Form::Syslog(facility), origin, socket: None })
         }
@@ -199,9 +201,13 @@ impl Medium for Observations {
         Ok(())
     }
 
+    /// The file is this daemon's alone: half a line is taken back, since no
+    /// reader could make anything of it.
     fn write(&mut self, line: &Line) -> io::Result<()> {
         let file = self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        file.write_all(format!("{}\n", line.text()).as_bytes())
+        let whole = file.metadata()?.len();
+        let written = file.write_all(format!("{}\n", line.text()).as_bytes());
+        written.inspect_err(|_| drop(file.set_len(whole)))
     }
 
     /// In the schema's own terms, so that whoever reads the file still can.
@@ -222,6 +228,8 @@ struct LogFile {
     mode: u32,
     origin: Arc<Origin>,
     file: Option<File>,
+    /// Whether the last line may have got no end.
+    torn: bool,
 }
 
 impl Medium for LogFile {
@@ -233,7 +241,13 @@ impl Medium for LogFile {
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
         let file = self.file.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        file.write_all(line.detail(&self.origin).as_bytes())
+        // Other daemons may write to it too: what is torn stays, and is ended.
+        if self.torn {
+            file.write_all(b"\n")?;
+        }
+        let written = file.write_all(line.detail(&self.origin).as_bytes());
+        self.torn = written.is_err();
+        written
     }
 }
 

@@ -86,8 +86,10 @@ enum State {
     Fresh,
     /// Records go to the current segment.
     Recording,
-    /// Records are lost until a new segment begins, not before `retry`.
-    Losing { lost: u64, retry: Mono },
+    /// Records are lost until a new segment begins, not before `retry`. When
+    /// the disk has failed, what is still in the ring is lost as well, and has
+    /// to be counted first.
+    Losing { lost: u64, retry: Mono, failed: bool },
 }
 
 impl Recorder {
@@ -197,10 +199,15 @@ impl Recorder {
     fn prepare<C: Recorded>(&mut self, now: Now, core: &C) -> bool {
         if self.shared.failed.swap(false, Ordering::AcqRel) {
             self.lose(0, now.mono);
+            if let State::Losing { failed, .. } = &mut self.state {
+                *failed = true;
+            }
         }
         match self.state {
             State::Fresh => self.begin(now, None),
-            State::Losing { retry, .. } if now.mono < retry || !self.ring.is_half_free() => false,
+            State::Losing { retry, .. } if now.mono < retry => false,
+            State::Losing { failed: true, .. } if !self.ring.is_empty() => false,
+            State::Losing { failed: false, .. } if !self.ring.is_half_free() => false,
             State::Losing { .. } => self.begin(now, core.snapshot()),
             State::Recording if self.adrift || self.written >= self.config.segment_bytes / 2 => {
                 let snapshot = core.snapshot();
@@ -274,9 +281,11 @@ impl Recorder {
     fn lose(&mut self, records: u64, now: Mono) {
         self.total_lost.fetch_add(records, Ordering::Relaxed);
         self.state = match self.state {
-            State::Losing { lost, retry } => State::Losing { lost: lost + records, retry },
+            State::Losing { lost, retry, failed } => {
+                State::Losing { lost: lost + records, retry, failed }
+            }
             State::Fresh | State::Recording => {
-                State::Losing { lost: records, retry: now + RETRY_AFTER }
+                State::Losing { lost: records, retry: now + RETRY_AFTER, failed: false }
             }
         };
     }
@@ -285,9 +294,12 @@ impl Recorder {
 impl Drop for Recorder {
     /// Also when a core panics: its last input is what the recording is for.
     fn drop(&mut self) {
-        self.finish(crate::replay::PANICKED, Duration::from_secs(1));
+        self.finish(PANICKED, Duration::from_secs(1));
     }
 }
+
+/// How the recorder ends a segment when the daemon unwinds.
+pub(crate) const PANICKED: &str = "the daemon panicked";
 
 /// Why a segment ends that another one follows.
 pub(crate) const CONTINUED: &str = "continued in the next segment";

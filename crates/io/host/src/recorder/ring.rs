@@ -5,7 +5,7 @@
 //! its length in bytes and then its bytes, filled up to whole words. `head` and
 //! `tail` only grow; a word's place is its number modulo the size. The producer
 //! publishes an item by storing `head` after its words (release), the consumer
-//! gives the words back by storing `tail` after reading them.
+//! gives the words back by storing `tail` after it has dealt with them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,8 +23,12 @@ struct Ring {
 /// The loop's side.
 pub(crate) struct Producer(Arc<Ring>);
 
-/// The thread's side.
-pub(crate) struct Consumer(Arc<Ring>);
+/// The thread's side. An item's place is given back when the next is asked for:
+/// what the producer sees as gone has been dealt with.
+pub(crate) struct Consumer {
+    ring: Arc<Ring>,
+    next: usize,
+}
 
 /// A ring of `bytes`, touched and, where the limits allow it, locked in memory.
 pub(crate) fn ring(bytes: usize) -> (Producer, Consumer) {
@@ -34,7 +38,7 @@ pub(crate) fn ring(bytes: usize) -> (Producer, Consumer) {
         tracing::debug!("The recorder's ring can be swapped out: {error}");
     }
     let ring = Arc::new(Ring { words, head: AtomicUsize::new(0), tail: AtomicUsize::new(0) });
-    (Producer(ring.clone()), Consumer(ring))
+    (Producer(ring.clone()), Consumer { ring, next: 0 })
 }
 
 fn words_for(bytes: usize) -> usize {
@@ -65,6 +69,11 @@ impl Producer {
         words_for(bytes) <= self.free_words()
     }
 
+    /// Whether the other side has taken everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.free_words() == self.0.words.len()
+    }
+
     /// Whether at least half of the ring is free.
     pub(crate) fn is_half_free(&self) -> bool {
         self.free_words() >= self.0.words.len() / 2
@@ -86,8 +95,9 @@ impl Producer {
 impl Consumer {
     /// Takes the oldest item into `item`; false when there is none.
     pub(crate) fn pop(&mut self, item: &mut Vec<u8>) -> bool {
-        let ring = &*self.0;
-        let mut at = ring.tail.load(Ordering::Relaxed);
+        let ring = &*self.ring;
+        let mut at = self.next;
+        ring.tail.store(at, Ordering::Release);
         if at == ring.head.load(Ordering::Acquire) {
             return false;
         }
@@ -98,13 +108,13 @@ impl Consumer {
             let word = ring.load(at).to_ne_bytes();
             item.extend_from_slice(&word[..WORD.min(len - item.len())]);
         }
-        ring.tail.store(at.wrapping_add(1), Ordering::Release);
+        self.next = at.wrapping_add(1);
         true
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.tail.load(Ordering::Relaxed) == self.0.head.load(Ordering::Acquire)
+        self.next == self.ring.head.load(Ordering::Acquire)
     }
 }
 
@@ -132,6 +142,7 @@ mod tests {
             assert!(consumer.pop(&mut item));
             assert_eq!(item, vec![round; len]);
         }
+        assert!(!consumer.pop(&mut item), "asking again gives the last item's place back");
         assert!(!producer.push(&[0; 200]), "longer than the ring");
         while producer.push(b"eleven byte") {}
         assert!(!producer.is_half_free());

@@ -16,7 +16,7 @@ use sansio::edge::Daemon;
 use sansio::{Elided, Mono, Now, Wall};
 
 use crate::recorder::format::{self, Header, Kind, Time};
-use crate::recorder::{CONTINUED, Digest};
+use crate::recorder::{CONTINUED, Digest, PANICKED};
 
 pub use read::{ReadError, Segment, read, segments};
 pub use show::{describe, show_time};
@@ -300,9 +300,6 @@ impl<D: Daemon> Player<D> {
         self.report.missing.push(text.to_string());
     }
 }
-
-/// How the recorder ends a segment when the daemon unwinds.
-pub(crate) const PANICKED: &str = "the daemon panicked";
 
 fn now(at: Option<Time>) -> Now {
     let at = at.unwrap_or_default();

@@ -7,6 +7,8 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -161,24 +163,23 @@ impl Drop for Scratch {
     }
 }
 
-/// A tmpfs of a few pages, mounted for one test.
+/// A tmpfs of a few pages for one test, in a mount namespace of the test's
+/// thread and the processes that it starts: nothing is left behind, however
+/// the test ends.
 pub(crate) struct SmallDisk {
     folder: Scratch,
 }
 
 impl SmallDisk {
     pub(crate) fn new(kib: u32) -> Self {
+        let need = "mounting a tmpfs needs root: run the tests as root";
         let folder = Scratch::new();
+        let (none, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+        unshare(CloneFlags::CLONE_NEWNS).expect(need);
+        mount(none, "/", none, private, none).expect(need);
         let size = format!("size={kib}k,mode=755");
-        let flags = nix::mount::MsFlags::empty();
-        nix::mount::mount(
-            Some("host-it"),
-            folder.path(),
-            Some("tmpfs"),
-            flags,
-            Some(size.as_str()),
-        )
-        .expect("mounting a tmpfs needs root: run the tests as root");
+        let flags = MsFlags::empty();
+        mount(Some("host-it"), folder.path(), Some("tmpfs"), flags, Some(&*size)).expect(need);
         Self { folder }
     }
 
@@ -202,6 +203,6 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = nix::mount::umount2(self.folder.path(), nix::mount::MntFlags::MNT_DETACH);
+        let _ = umount2(self.folder.path(), MntFlags::MNT_DETACH);
     }
 }

@@ -136,8 +136,8 @@ static void flow(void) {
 /* die: the server is killed while we wait; what do we see? */
 static void die(void) {
     send_all(ASK_DIE, NULL, 0);
-    long res = qb_ipcc_recv(conn, buffer, max, 10000);
-    long event = qb_ipcc_event_recv(conn, buffer, max, 10000);
+    long res = qb_ipcc_recv(conn, buffer, max, 1000);
+    long event = qb_ipcc_event_recv(conn, buffer, max, 1000);
     long sent = send_request(1, NULL, 0);
     printf("recv %s, event %s, send %s, connected %d\n", res < 0 ? "failed" : "got",
            event < 0 ? "failed" : "got", sent < 0 ? "failed" : "sent", qb_ipcc_is_connected(conn));

@@ -262,6 +262,8 @@ fn a_client_that_never_reads_is_dropped_with_one_line() {
             }
         }
         assert_eq!(service.wait_closed(1), "the client does not read what it is sent");
+        // What is still on its way to all clients is not for the next one.
+        service.stats();
         service.wait_for(|entry| matches!(entry, Log::Blocked(_)));
         let lines = logs::about(&name);
         assert_eq!(lines.len(), 1, "{lines:#?}");
@@ -379,8 +381,7 @@ fn scribbling_over_everything_disturbs_nobody_else() {
         let mut raw = Raw::connect(&name, 12328);
         raw.stream.set_nonblocking(true).unwrap();
         for round in 0..5 {
-            let whole = ["header", "data"].iter().all(|part| raw.exists("request", part));
-            if whole && rng.below(2) == 0 {
+            if rng.below(2) == 0 {
                 raw.message(1, 32, 32);
             }
             scribble(&mut rng, &mut raw);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::Hub;
 use super::stack::daemons_of;
@@ -17,6 +17,8 @@ use crate::{elf, spec::Kind};
 /// A daemon whose end was planned, or that the service manager restarts, may be
 /// missing so long.
 const RESPAWN: Duration = Duration::from_secs(15);
+/// So long after a planned kill, what depends on the killed daemon may follow it.
+const EXCUSE: Duration = Duration::from_secs(30);
 /// A node that boots may take so long until all its daemons run.
 const START: Duration = Duration::from_secs(60);
 
@@ -38,6 +40,32 @@ impl Program {
     }
 }
 
+/// One running daemon, all of it seen while it lived.
+struct Sight {
+    daemon: &'static Daemon,
+    pid: Pid,
+    path: PathBuf,
+    program: Program,
+    /// Device and inode of the executable.
+    place: String,
+}
+
+impl Sight {
+    /// The daemons of a node; one that dies while we look is none.
+    fn of_all(leader: Pid) -> Vec<Self> {
+        let daemons = daemons_of(leader);
+        DAEMONS.iter().filter_map(|d| Sight::of(d, *daemons.get(d.name)?)).collect()
+    }
+
+    fn of(daemon: &'static Daemon, pid: Pid) -> Option<Self> {
+        let exe = PathBuf::from(format!("/proc/{pid}/exe"));
+        let (path, program) = (procs::exe(pid)?, Program::read(&exe)?);
+        let meta = fs::metadata(&exe).ok()?;
+        let place = format!("{:x}:{}", meta.dev(), meta.ino());
+        Some(Sight { daemon, pid, path, program, place })
+    }
+}
+
 /// The outcome: the table, and what is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
@@ -48,11 +76,11 @@ pub(super) struct Audit {
 impl Hub {
     /// Looks at every node that has power.
     pub(super) fn audit(&self) -> Result<Audit, String> {
-        let mut audit = Audit::default();
-        audit.table = format!(
+        let table = format!(
             "{:5} {:21} {:7} {:10} {:12} {:17} executable\n",
             "node", "daemon", "pid", "stack", "build id", "device:inode"
         );
+        let mut audit = Audit { table, complaints: Vec::new() };
         for node in self.nodes() {
             self.audit_node(node, &mut audit)?;
         }
@@ -76,14 +104,17 @@ impl Hub {
             }
             Some(life) => (life.leader, life.booted, life.baseline.clone()),
         };
-        let mut found = daemons_of(leader);
-        if found.len() < DAEMONS.len() && baseline.is_none() && booted.elapsed() < START {
+        if daemons_of(leader).len() < DAEMONS.len()
+            && baseline.is_none()
+            && booted.elapsed() < START
+        {
             audit.table += &note("starting");
             return Ok(());
         }
+        let mut seen = Vec::new();
         procs::wait_until(RESPAWN, || {
-            found = daemons_of(leader);
-            found.len() == DAEMONS.len() || self.leader(node).ok() != Some(leader)
+            seen = Sight::of_all(leader);
+            seen.len() == DAEMONS.len() || self.leader(node).ok() != Some(leader)
         });
         // Whoever fenced the node meanwhile had its reasons; the next audit sees it.
         if self.leader(node).ok() != Some(leader) {
@@ -91,45 +122,38 @@ impl Hub {
             return Ok(());
         }
         for daemon in DAEMONS {
-            match found.get(daemon.name) {
-                Some(pid) => self.audit_daemon(node, daemon, *pid, audit),
+            match seen.iter().find(|sight| sight.daemon == daemon) {
+                Some(sight) => self.audit_daemon(node, sight, audit),
                 None => audit.complaints.push(format!("n{node}: {} does not run", daemon.name)),
             }
         }
-        self.compare_pids(node, &found, audit)
+        self.compare_pids(node, &seen, audit)
     }
 
-    fn audit_daemon(&self, node: u32, daemon: &Daemon, pid: Pid, audit: &mut Audit) {
-        let wanted_stack = self.spec.mix.stack_of(node, daemon.name);
-        let exe = format!("/proc/{pid}/exe");
-        let path = procs::exe(pid).unwrap_or_default();
-        let (running, meta) = (Program::read(Path::new(&exe)), fs::metadata(&exe));
-        let program_of = |stack: Stack| {
+    fn audit_daemon(&self, node: u32, sight: &Sight, audit: &mut Audit) {
+        let Sight { daemon, pid, path, program, place } = sight;
+        let wanted = self.spec.mix.stack_of(node, daemon.name);
+        let is = |stack: Stack| {
             let dist = self.spec.dist.as_deref();
-            Program::read(&mix::source(daemon, stack, self.spec.base(), dist)?)
+            let file = mix::source(daemon, stack, self.spec.base(), dist);
+            file.and_then(|file| Program::read(&file)).as_ref() == Some(program)
         };
-        let stack = match &running {
-            None => "unreadable".to_string(),
-            Some(_) if running == program_of(wanted_stack) => wanted_stack.to_string(),
-            Some(_) if running == program_of(Stack::Reference) => Stack::Reference.to_string(),
-            Some(_) if running == program_of(Stack::Ours) => Stack::Ours.to_string(),
-            Some(_) => "unknown".to_string(),
-        };
-        let build_id = running.map(|p| p.build_id).unwrap_or_default();
-        let place = meta.map_or(String::new(), |m| format!("{:x}:{}", m.dev(), m.ino()));
+        let known = [wanted, Stack::Reference, Stack::Ours].into_iter().find(|stack| is(*stack));
+        let stack = known.map_or("unknown".to_string(), |stack| stack.to_string());
+        let build_id = &program.build_id;
         audit.table += &format!(
             "n{node:<4} {:21} {pid:<7} {stack:10} {:12} {place:17} {}\n",
             daemon.name,
-            build_id.get(..12).unwrap_or(&build_id),
+            build_id.get(..12).unwrap_or(build_id),
             path.display()
         );
-        if stack != wanted_stack.to_string() {
+        if known != Some(wanted) {
             audit.complaints.push(format!(
-                "n{node}: {} is {stack} (build id {build_id}), the mix asks for {wanted_stack}",
+                "n{node}: {} is {stack} (build id {build_id}), the mix asks for {wanted}",
                 daemon.name
             ));
         }
-        if path != Path::new(daemon.path) && !self.same_place(&path, daemon) {
+        if path != Path::new(daemon.path) && !self.same_place(path, daemon) {
             audit.complaints.push(format!(
                 "n{node}: {} runs {}, expected at {}",
                 daemon.name,
@@ -144,18 +168,15 @@ impl Hub {
         self.spec.kind == Kind::Full && path.ends_with(daemon.path.trim_start_matches('/'))
     }
 
-    fn compare_pids(
-        &self,
-        node: u32,
-        found: &BTreeMap<String, Pid>,
-        audit: &mut Audit,
-    ) -> Result<(), String> {
+    fn compare_pids(&self, node: u32, seen: &[Sight], audit: &mut Audit) -> Result<(), String> {
         let mut slot = self.slot(node)?;
         let Some(life) = &mut slot.life else { return Ok(()) };
         if let Some(baseline) = &life.baseline {
-            for (name, pid) in found {
+            for Sight { daemon, pid, .. } in seen {
+                let name = daemon.name;
                 let before = baseline.get(name);
-                if before != Some(pid) && !life.excused.contains(name) {
+                let excuse = |since: Instant| since.elapsed() < EXCUSE;
+                if before != Some(pid) && !life.excused.remove(name).is_some_and(excuse) {
                     audit.complaints.push(format!(
                         "n{node}: {name} is process {pid} and was {}: it was respawned, and no fault was planned",
                         before.map_or("none".into(), ToString::to_string)
@@ -163,7 +184,8 @@ impl Hub {
                 }
             }
         }
-        life.baseline = Some(found.clone());
+        let pids = seen.iter().map(|sight| (sight.daemon.name.to_string(), sight.pid));
+        life.baseline = Some(pids.collect::<BTreeMap<_, _>>());
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What goes wrong on purpose, other than power and network.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid as NixPid;
@@ -11,14 +11,14 @@ use crate::mix;
 use crate::procs::{self, Pid};
 
 const FREEZE: Duration = Duration::from_secs(5);
+const DEATH: Duration = Duration::from_secs(5);
 
 impl Hub {
     /// Stops every process of a node, its first one included.
     pub(super) fn freeze(&self, node: u32) -> Result<(), String> {
         let leader = self.leader(node)?;
-        let stopped = |pid: &Pid| {
-            procs::state(*pid).is_none_or(|s| matches!(s, 'T' | 't' | 'Z' | 'X'))
-        };
+        let stopped =
+            |pid: &Pid| procs::state(*pid).is_none_or(|s| matches!(s, 'T' | 't' | 'Z' | 'X'));
         // A process that was being made while we looked is stopped at the next look.
         let all = procs::wait_until(FREEZE, || {
             let running: Vec<Pid> =
@@ -57,9 +57,15 @@ impl Hub {
         let pid = daemons_of(leader).get(name).copied();
         let pid = pid.ok_or_else(|| format!("n{node}: {name} does not run"))?;
         if let Some(life) = &mut self.slot(node)?.life {
-            life.excused.insert(name.to_string());
-            life.excused.extend(daemon.followers.iter().map(ToString::to_string));
+            let names = daemon.followers.iter().chain([&daemon.name]);
+            life.excused.extend(names.map(|name| (name.to_string(), Instant::now())));
         }
-        kill(NixPid::from_raw(pid), Signal::SIGKILL).map_err(|e| format!("n{node}: {name}: {e}"))
+        kill(NixPid::from_raw(pid), Signal::SIGKILL)
+            .map_err(|e| format!("n{node}: {name}: {e}"))?;
+        // Whoever looks now finds it dead, or its successor.
+        if !procs::wait_until(DEATH, || procs::exe(pid).is_none()) {
+            return Err(format!("n{node}: {name} does not die"));
+        }
+        Ok(())
     }
 }

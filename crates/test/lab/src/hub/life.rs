@@ -1,6 +1,6 @@
 //! Power: how a node comes to life and how it loses it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -49,8 +49,8 @@ pub(super) struct Life {
     /// The daemons as they were when the stack had started, by name; none:
     /// the stack has not been seen whole yet.
     pub(super) baseline: Option<BTreeMap<String, Pid>>,
-    /// Daemons that may have another pid at the next look.
-    pub(super) excused: BTreeSet<String>,
+    /// Daemons that may be another process once, and since when.
+    pub(super) excused: BTreeMap<String, Instant>,
     /// The cluster software was started on purpose, or comes up by itself.
     pub(super) started: bool,
     pub(super) frozen: bool,
@@ -64,11 +64,13 @@ impl Hub {
             return Ok(());
         }
         let mut child = self.monitor(node)?;
-        let (monitor, leader) = match self.bring_up(node, &mut child) {
+        let (monitor, leader) = match self.bring_up(node, &mut child, cause) {
             Ok(pids) => pids,
             Err(why) => {
                 let _ = child.kill();
                 let _ = child.wait();
+                self.net().unplug(node);
+                self.note_power(node, false, PowerCause::Fault);
                 return Err(format!("n{node} does not boot: {why}{}", self.last_words(node)));
             }
         };
@@ -78,11 +80,10 @@ impl Hub {
             leader,
             booted: Instant::now(),
             baseline: None,
-            excused: BTreeSet::new(),
+            excused: BTreeMap::new(),
             started: self.autostart(node).exists(),
             frozen: false,
         });
-        self.note_power(node, true, cause);
         let hub = Arc::clone(self);
         thread::spawn(move || hub.watch(node, monitor, child));
         Ok(())
@@ -116,7 +117,12 @@ impl Hub {
     }
 
     /// Talks with the monitor until the node is up; returns both pids.
-    fn bring_up(&self, node: u32, child: &mut Child) -> Result<(Pid, Pid), String> {
+    fn bring_up(
+        &self,
+        node: u32,
+        child: &mut Child,
+        cause: PowerCause,
+    ) -> Result<(Pid, Pid), String> {
         let monitor = Pid::try_from(child.id()).map_err(|e| e.to_string())?;
         let mut said = BufReader::new(child.stdout.take().ok_or("no pipe")?).lines();
         let mut expect = |wanted: &str| match said.next() {
@@ -126,6 +132,8 @@ impl Hub {
         };
         expect(SAYS_NETNS)?;
         self.net().plug(node, monitor)?;
+        // Before anything in the node can be observed.
+        self.note_power(node, true, cause);
         let mut stdin = child.stdin.take().ok_or("no pipe")?;
         stdin.write_all(b"\n").map_err(|e| e.to_string())?;
         drop(stdin);

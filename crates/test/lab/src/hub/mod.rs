@@ -68,10 +68,13 @@ fn start(dir: &RunDir) -> Result<Arc<Hub>, String> {
     let hub = Arc::new(Hub { dir: dir.clone(), spec, net: Mutex::new(net), slots });
     power::listen(&hub)?;
     orders::listen(&hub)?;
-    let boots: Vec<_> = hub.nodes().map(|node| {
-        let hub = Arc::clone(&hub);
-        thread::spawn(move || hub.boot(node, PowerCause::Operator))
-    }).collect();
+    let boots: Vec<_> = hub
+        .nodes()
+        .map(|node| {
+            let hub = Arc::clone(&hub);
+            thread::spawn(move || hub.boot(node, PowerCause::Operator))
+        })
+        .collect();
     for boot in boots {
         boot.join().map_err(|_| "a boot panicked")??;
     }

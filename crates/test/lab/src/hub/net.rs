@@ -54,9 +54,7 @@ impl Net {
         // What a killed node had goes away with its namespace, a moment later.
         self.unplug(node);
         let mac = format!("02:00:0a:00:{:02x}:{:02x}", node >> 8 & 0xff, node & 0xff);
-        let add = format!(
-            "link add {port} type veth peer name eth0 address {mac} netns {pid}"
-        );
+        let add = format!("link add {port} type veth peer name eth0 address {mac} netns {pid}");
         let mut last = Ok(());
         procs::wait_until(std::time::Duration::from_secs(5), || {
             last = ip(&add);
@@ -144,8 +142,13 @@ fn rules(blocked: &BTreeSet<(u32, u32)>, loss: u32) -> String {
     for (from, to) in blocked {
         let _ = writeln!(text, "  iifname {} oifname {} drop", both(*from), both(*to));
     }
-    if loss > 0 {
-        let _ = writeln!(text, "  numgen random mod 1000 < {loss} drop");
+    match loss {
+        0 => {}
+        // The comparison takes no value that is always greater.
+        1000.. => text += "  drop\n",
+        _ => {
+            let _ = writeln!(text, "  numgen random mod 1000 < {loss} drop");
+        }
     }
     text + " }\n}\n"
 }
@@ -157,8 +160,11 @@ mod tests {
     #[test]
     fn the_rules_name_both_ports_of_a_direction() {
         let text = rules(&BTreeSet::from([(1, 2)]), 25);
-        assert!(text.contains("iifname { \"n1e0\", \"n1s1\" } oifname { \"n2e0\", \"n2s1\" } drop"));
+        assert!(
+            text.contains("iifname { \"n1e0\", \"n1s1\" } oifname { \"n2e0\", \"n2s1\" } drop")
+        );
         assert!(text.contains("numgen random mod 1000 < 25 drop"));
         assert!(!rules(&BTreeSet::new(), 0).contains("drop"));
+        assert!(rules(&BTreeSet::new(), 1000).contains("\n  drop\n"));
     }
 }

@@ -72,8 +72,13 @@ fn obey(hub: &Arc<Hub>, words: &[&str]) -> Result<String, String> {
         ["down"] => Ok(String::new()),
         ["start", nodes] => done(hub.start_stack(&list(nodes)?)),
         ["stop", nodes] => done(hub.stop_stack(&list(nodes)?)),
-        ["kill", nodes] => each(nodes, |n| hub.kill(n, PowerCause::Fault).map(drop)),
-        ["boot", nodes] => each(nodes, |n| hub.boot(n, PowerCause::Operator)),
+        // At once, as when a rack loses its power.
+        ["kill", nodes] => {
+            done(hub.on_each(&list(nodes)?, |hub, n| hub.kill(n, PowerCause::Fault).map(drop)))
+        }
+        ["boot", nodes] => {
+            done(hub.on_each(&list(nodes)?, |hub, n| hub.boot(n, PowerCause::Operator)))
+        }
         ["freeze", nodes] => each(nodes, |n| hub.freeze(n)),
         ["thaw", nodes] => each(nodes, |n| hub.thaw(n)),
         ["kill-daemon", nodes, daemon] => each(nodes, |n| hub.kill_daemon(n, daemon)),
@@ -99,10 +104,7 @@ fn obey(hub: &Arc<Hub>, words: &[&str]) -> Result<String, String> {
     }
 }
 
-fn each(
-    nodes: &str,
-    mut work: impl FnMut(u32) -> Result<(), String>,
-) -> Result<String, String> {
+fn each(nodes: &str, mut work: impl FnMut(u32) -> Result<(), String>) -> Result<String, String> {
     for node in list(nodes)? {
         work(node)?;
     }

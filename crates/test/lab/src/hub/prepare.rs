@@ -47,15 +47,15 @@ pub(crate) fn all(dir: &RunDir, spec: &Spec) -> Result<(), String> {
     fs::create_dir_all(dir.journals()).map_err(failed)?;
     fs::create_dir_all(dir.share().join("autostart")).map_err(failed)?;
     common_layer(dir, spec).map_err(failed)?;
-    for agent in &spec.agents {
-        agents::install(agent, spec.base(), &dir.layer())?;
-    }
     let mut key = vec![0; 256];
     File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut key)).map_err(failed)?;
     for node in 1..=spec.nodes {
         identity(dir, spec, node).map_err(failed)?;
         state(dir, spec, node, owner, &key).map_err(failed)?;
         programs(dir, spec, node)?;
+        for agent in &spec.agents {
+            agents::install(agent, spec.base(), &dir.node(node).join("layer"))?;
+        }
     }
     Ok(())
 }

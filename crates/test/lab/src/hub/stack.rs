@@ -119,7 +119,7 @@ impl Hub {
     }
 
     /// Does the same on several nodes at once.
-    fn on_each(
+    pub(super) fn on_each(
         self: &Arc<Self>,
         nodes: &[u32],
         work: fn(&Arc<Hub>, u32) -> Result<(), String>,
@@ -129,7 +129,8 @@ impl Hub {
             thread::spawn(move || work(&hub, node))
         };
         let threads: Vec<_> = nodes.iter().map(start).collect();
-        let results = threads.into_iter().map(|t| t.join().unwrap_or(Err("a thread panicked".into())));
+        let results =
+            threads.into_iter().map(|t| t.join().unwrap_or(Err("a thread panicked".into())));
         results.collect::<Vec<_>>().into_iter().collect()
     }
 

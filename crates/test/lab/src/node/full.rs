@@ -36,7 +36,8 @@ pub(super) fn run(dir: &RunDir, spec: &Spec, node: u32) -> Result<(), String> {
         let group = groups.join(&machine);
         layout::remove_cgroup(&group);
         // Without a group of its own, nspawn would put all nodes into one.
-        let joined = fs::create_dir_all(&group).and_then(|()| fs::write(group.join("cgroup.procs"), "0"));
+        let joined =
+            fs::create_dir_all(&group).and_then(|()| fs::write(group.join("cgroup.procs"), "0"));
         joined.map_err(|e| format!("{}: {e}", group.display()))?;
     }
     say(SAYS_UP)?;

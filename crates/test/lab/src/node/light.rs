@@ -140,11 +140,7 @@ fn protect_kernel() -> Result<(), String> {
     remount(settings, MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY)
 }
 
-fn overlay(
-    target: &Path,
-    above: &[&Path],
-    upper: Option<(&Path, &Path)>,
-) -> Result<(), String> {
+fn overlay(target: &Path, above: &[&Path], upper: Option<(&Path, &Path)>) -> Result<(), String> {
     let lower: Vec<String> =
         above.iter().chain([&target]).map(|dir| dir.display().to_string()).collect();
     let mut options = format!("lowerdir={}", lower.join(":"));

@@ -50,9 +50,8 @@ fn start_corosync() -> Result<(), String> {
     if running("corosync").is_empty() {
         daemon("/usr/sbin/corosync", &["-f"], "/var/log/corosync.out", &[])?;
     }
-    let answers = || {
-        tool::run("corosync-cmapctl", &["-g", "runtime.votequorum.this_node_id"]).is_ok()
-    };
+    let answers =
+        || tool::run("corosync-cmapctl", &["-g", "runtime.votequorum.this_node_id"]).is_ok();
     if procs::wait_until(START, || answers() || running("corosync").is_empty()) && answers() {
         return Ok(());
     }

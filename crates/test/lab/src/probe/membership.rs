@@ -83,10 +83,8 @@ impl<'a> Session<'a> {
     /// Waits for what comes next, and reports it.
     fn step(&mut self) -> Result<(), Error> {
         let readable = PollFlags::POLLIN;
-        let mut fds = [
-            PollFd::new(self.quorum.fd(), readable),
-            PollFd::new(self.cpg.fd(), readable),
-        ];
+        let mut fds =
+            [PollFd::new(self.quorum.fd(), readable), PollFd::new(self.cpg.fd(), readable)];
         // Interrupted or not, both connections are looked at.
         let _ = poll(&mut fds, PollTimeout::from(TICK_MS));
         while let Some(frame) = pending(&mut self.quorum)? {
@@ -105,8 +103,9 @@ impl<'a> Session<'a> {
 
     fn membership(&mut self, event: QuorumEvent) {
         let (ring, members) = match &event {
-            QuorumEvent::Members { ring, members }
-            | QuorumEvent::Verdict { ring, members, .. } => (*ring, members),
+            QuorumEvent::Members { ring, members } | QuorumEvent::Verdict { ring, members, .. } => {
+                (*ring, members)
+            }
         };
         if self.view.as_ref().is_none_or(|(last, _)| *last != ring) && !members.is_empty() {
             self.view = Some((ring, members.clone()));

@@ -44,10 +44,17 @@ pub(super) enum QuorumEvent {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CpgEvent {
     /// A new ring with its nodes.
-    Ring { ring: RingId, members: BTreeSet<Node> },
+    Ring {
+        ring: RingId,
+        members: BTreeSet<Node>,
+    },
     /// Nodes with a process in the group.
     Group(BTreeSet<Node>),
-    Message { sender: Node, epoch: u64, number: u64 },
+    Message {
+        sender: Node,
+        epoch: u64,
+        number: u64,
+    },
 }
 
 /// An answer that is none of corosync's errors.

@@ -1,9 +1,9 @@
 //! Many seeds with random faults.
 //!
-//! A seed stands for a [`Plan`]; [`run`] lives it: a phase with faults in which
+//! A seed stands for a [`Plan`]; [`run()`] lives it: a phase with faults in which
 //! only safety counts, then everything heals and the cluster must be whole in
 //! bounded time. [`campaign`] runs many seeds, each twice, and counts what they
-//! reached; [`shrink`] drops faults from a plan that fails while it still fails.
+//! reached; [`shrink()`] drops faults from a plan that fails while it still fails.
 
 mod coverage;
 #[cfg(feature = "mutants")]
@@ -32,6 +32,18 @@ pub fn plan_of(seed: u64, nodes: Option<u32>) -> Plan {
     let stack = Miniature { chatter_ms: Some(1) };
     let daemons: Vec<&'static str> = stack.daemons().iter().map(|spec| spec.name).collect();
     plan::plan(seed, nodes, &daemons)
+}
+
+/// Switches a planted mistake on for this thread; false when there is none of
+/// that name, or none are compiled in.
+pub fn plant_mutant(name: &str) -> bool {
+    #[cfg(feature = "mutants")]
+    if let Some(known) = crate::miniature::MUTANTS.iter().find(|known| **known == name) {
+        sansio::mutant::set(Some(known));
+        return true;
+    }
+    let _ = name;
+    false
 }
 
 /// How many seeds a campaign runs.

@@ -151,7 +151,9 @@ pub(super) fn plan(seed: u64, nodes: Option<u32>, daemons: &[&'static str]) -> P
     let counts = [3, 3, 3, 3, 3, 3, 5, 5, 5, 5, 4, 4, 7, 6, 2, 1];
     let drawn = rng.pick(&counts).copied().unwrap_or(3);
     let nodes = nodes.unwrap_or(drawn);
-    let chatter_ms = rng.chance(600).then(|| rng.range(20, 800));
+    // All nodes together must not say more than one of them can order.
+    let crowd = u64::from(nodes).div_ceil(7).pow(2);
+    let chatter_ms = rng.chance(600).then(|| rng.range(20, 800) * crowd);
     let daemons =
         if chatter_ms.is_some() { daemons } else { &daemons[..daemons.len() - 1] }.to_vec();
     let length = rng.range(15, 50) * SECOND;

@@ -28,7 +28,18 @@ pub(super) fn bench() {
             self::sent(&world) - sent,
             world.trace().count() - lines
         );
+        check(&world, nodes);
     }
+}
+
+/// All checkers over the observations of the run.
+fn check(world: &World, nodes: u32) {
+    let trace = world.observations();
+    let begun = Instant::now();
+    let found = checkers::check(&checkers::Settings::majority(nodes), trace);
+    assert!(found.is_empty(), "a peaceful run breaks no rule: {found:?}");
+    let took = begun.elapsed().as_secs_f64();
+    println!("{nodes:>2} nodes: all checkers over {} observations in {took:.3} s", trace.len());
 }
 
 fn peaceful(nodes: u32) -> World {

@@ -16,7 +16,7 @@ use crate::{Keep, run_scenario};
 /// What the command understands.
 pub const USAGE: &str = "\
 usage: cargo xtask sim [--seeds N | --for TIME] [--from SEED] [--nodes N]
-       cargo xtask sim --seed SEED [--nodes N] [--trace] [--shrink]
+       cargo xtask sim --seed SEED [--nodes N] [--trace] [--shrink] [--mutant NAME]
        cargo xtask sim --scenario FILE [--seed SEED] [--trace]
        cargo xtask sim --mutants [--seeds N] [--from SEED]
        cargo xtask sim --bench
@@ -29,6 +29,7 @@ usage: cargo xtask sim [--seeds N | --for TIME] [--from SEED] [--nodes N]
   --trace          print its trace, one line an event
   --shrink         drop faults from it while it still fails
   --scenario FILE  run a scenario file on the miniature; may be given again
+  --mutant NAME    with this known mistake planted
   --mutants        plant each known mistake; every one must be found
   --bench          simulated node-seconds per second for 5 and 32 nodes";
 
@@ -36,6 +37,11 @@ usage: cargo xtask sim [--seeds N | --for TIME] [--from SEED] [--nodes N]
 const SEEDS: u64 = 300;
 /// A campaign of so many seeds must have reached everything.
 const ENOUGH_TO_REACH_ALL: u64 = 200;
+
+/// Where the trace of a failure goes, from the folder in which the command runs.
+const TRACES: &str = "target/sim";
+/// Runs that are spent on making a plan smaller.
+const SHRINKING: u32 = 400;
 
 /// What is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +54,7 @@ pub struct Command {
     trace: bool,
     shrink: bool,
     scenarios: Vec<PathBuf>,
+    mutant: Option<String>,
     mutants: bool,
     bench: bool,
 }
@@ -68,6 +75,7 @@ impl Command {
                 "--trace" => command.trace = true,
                 "--shrink" => command.shrink = true,
                 "--scenario" => command.scenarios.push(value()?.into()),
+                "--mutant" => command.mutant = Some(value()?.clone()),
                 "--mutants" => command.mutants = true,
                 "--bench" => command.bench = true,
                 _ => return Err(format!("\"{arg}\" is not understood")),
@@ -93,6 +101,9 @@ impl Command {
         if (self.trace || self.shrink) && self.seed.is_none() && self.scenarios.is_empty() {
             return Err("--trace and --shrink are for one --seed".into());
         }
+        if self.mutant.is_some() && self.seed.is_none() {
+            return Err("--mutant is for one --seed; --mutants tries all".into());
+        }
         Ok(())
     }
 
@@ -104,7 +115,8 @@ impl Command {
         } else if self.mutants {
             self.run_mutants()
         } else if !self.scenarios.is_empty() {
-            self.scenarios.iter().fold(true, |good, file| self.run_scenario(file) && good)
+            let passed = self.scenarios.iter().filter(|file| self.run_scenario(file)).count();
+            passed == self.scenarios.len()
         } else if let Some(seed) = self.seed {
             self.run_seed(seed)
         } else {
@@ -128,6 +140,9 @@ impl Command {
         for (seed, fault) in &summary.failed {
             println!("\nseed {seed} failed\n{fault}\nrepeat it: {}", self.repeat(*seed));
         }
+        if let Some((seed, fault)) = summary.failed.first() {
+            self.tell_more(*seed, fault);
+        }
         let missing = if summary.seeds >= ENOUGH_TO_REACH_ALL && self.nodes.is_none() {
             campaign::never_reached(&summary.counters)
         } else {
@@ -147,13 +162,37 @@ impl Command {
         summary.failed.is_empty() && missing.is_empty()
     }
 
+    /// The first failure's trace as a file, its end, and what is left of its plan
+    /// when faults that don't matter are dropped.
+    fn tell_more(&self, seed: u64, fault: &campaign::Failure) {
+        let plan = campaign::plan_of(seed, self.nodes);
+        let lines = campaign::run(&plan, Keep::All).lines;
+        let file = PathBuf::from(TRACES).join(format!("seed-{seed}.trace"));
+        let written = std::fs::create_dir_all(TRACES)
+            .and_then(|()| std::fs::write(&file, lines.join("\n") + "\n"));
+        match written {
+            Ok(()) => println!("\ntrace of seed {seed}: {}; its end:", file.display()),
+            Err(why) => println!("\n{}: {why}; the end of the trace:", file.display()),
+        }
+        lines.iter().skip(lines.len().saturating_sub(30)).for_each(|line| println!("{line}"));
+        print!("smaller ");
+        print_plan(&campaign::shrink(&plan, fault.name(), SHRINKING));
+    }
+
     fn repeat(&self, seed: u64) -> String {
         let nodes = self.nodes.map_or(String::new(), |nodes| format!(" --nodes {nodes}"));
-        format!("cargo xtask sim --seed {seed}{nodes} --trace")
+        let mutant = self.mutant.as_ref().map_or(String::new(), |name| format!(" --mutant {name}"));
+        format!("cargo xtask sim --seed {seed}{nodes}{mutant} --trace")
     }
 
     fn run_seed(&self, seed: u64) -> bool {
         quiet_panics();
+        if let Some(name) = &self.mutant
+            && !campaign::plant_mutant(name)
+        {
+            eprintln!("sim: no mutant {name}, or mutants are not compiled in (--features mutants)");
+            return false;
+        }
         let mut plan = campaign::plan_of(seed, self.nodes);
         if self.shrink {
             plan = shrunk(&plan);
@@ -228,7 +267,7 @@ fn quiet_panics() {
 
 fn shrunk(plan: &Plan) -> Plan {
     let Some(fault) = campaign::run(plan, Keep::Hash).fault else { return plan.clone() };
-    campaign::shrink(plan, fault.name(), 2000)
+    campaign::shrink(plan, fault.name(), SHRINKING)
 }
 
 fn print_plan(plan: &Plan) {

@@ -33,6 +33,9 @@ pub struct AgentWeather {
     pub switch_ns: (u64, u64),
     /// Least and most time from losing power to having it back.
     pub reboot_ns: (u64, u64),
+    /// Without fencing: there is no switch, and the fence agent answers success
+    /// after so long, in which a node that lost quorum has stopped by itself.
+    pub pretends_ns: Option<u64>,
     /// How the switch answers for nodes where it is not `Ok`.
     pub switch: BTreeMap<Node, PowerMode>,
 }
@@ -47,6 +50,7 @@ impl Default for AgentWeather {
             hangs: 0,
             switch_ns: (20_000_000, 500_000_000),
             reboot_ns: (1_000_000_000, 4_000_000_000),
+            pretends_ns: None,
             switch: BTreeMap::new(),
         }
     }
@@ -90,7 +94,7 @@ impl World {
                 }
             }
             AgentCall::Fence { target, reboot } => {
-                self.begin_fencing(pid.node, key, target, reboot)
+                self.begin_fencing(pid.node, key, target, reboot);
             }
         }
     }
@@ -98,19 +102,19 @@ impl World {
     /// A resource agent has its resource to itself and begins.
     fn begin_call(&mut self, node: Node, key: u64) {
         let Some(agent) = self.node(node).agents.get(&key) else { return };
-        let AgentCall::Resource { rsc, verb } = agent.call.clone() else { return };
+        let AgentCall::Resource { verb, .. } = agent.call else { return };
         let weather = &self.agents;
-        let (share, failed, begun) = match verb {
-            Verb::Start => (weather.start_fails, "fault: start failed", true),
-            Verb::Stop => (weather.stop_fails, "fault: stop failed", true),
-            Verb::Monitor => (weather.monitor_fails, "fault: monitor failed", false),
+        let (share, failed) = match verb {
+            Verb::Start => (weather.start_fails, "fault: start failed"),
+            Verb::Stop => (weather.stop_fails, "fault: stop failed"),
+            Verb::Monitor => (weather.monitor_fails, "fault: monitor failed"),
         };
         let (least, most) = weather.call_ns;
         let hangs = self.rng.agents.chance(weather.hangs);
         let fails = self.rng.agents.chance(share);
         let time = self.rng.agents.range(least, most);
-        if begun && !self.node(node).plants.deaf_to_stops {
-            self.observe_call(node, &rsc, verb, Step::Begin);
+        if !(verb == Verb::Stop && self.node(node).plants.deaf_to_stops) {
+            self.observe_call(node, verb, Step::Begin);
         }
         if hangs {
             return self.counters.count("fault: agent hangs");
@@ -124,12 +128,18 @@ impl World {
         self.after(time, What::AgentDone { node, key });
     }
 
-    fn observe_call(&mut self, node: Node, rsc: &str, verb: Verb, step: Step) {
-        let rsc = rsc.to_string();
-        match verb {
-            Verb::Start => self.observe(node, Event::Start { rsc, step }),
-            Verb::Stop => self.observe(node, Event::Stop { rsc, step }),
-            Verb::Monitor => {}
+    /// The members of a group start in order and stop in the opposite one.
+    pub(super) fn observe_call(&mut self, node: Node, verb: Verb, step: Step) {
+        let mut members = self.layout.members.clone();
+        if verb == Verb::Stop {
+            members.reverse();
+        }
+        for rsc in members {
+            match verb {
+                Verb::Start => self.observe(node, Event::Start { rsc, step }),
+                Verb::Stop => self.observe(node, Event::Stop { rsc, step }),
+                Verb::Monitor => {}
+            }
         }
     }
 
@@ -142,7 +152,7 @@ impl World {
         let code = match &agent.call {
             AgentCall::Resource { rsc, verb } => self.end_call(node, key, rsc, *verb, wanted),
             AgentCall::Fence { target, .. } => {
-                self.observe(node, Event::Fenced { target: *target, ok: wanted == 0 });
+                self.observe_fenced(node, *target, wanted == 0);
                 wanted
             }
         };
@@ -175,7 +185,7 @@ impl World {
             Verb::Monitor => NOT_RUNNING,
         };
         if !(deaf && verb == Verb::Stop) {
-            self.observe_call(node, rsc, verb, if ok { Step::Ok } else { Step::Failed });
+            self.observe_call(node, verb, if ok { Step::Ok } else { Step::Failed });
         }
         self.next_call(node, rsc, key);
         code
@@ -225,17 +235,29 @@ impl World {
                 }
             }
             AgentCall::Fence { target, .. } => {
-                self.observe(node, Event::Fenced { target: *target, ok: false });
+                self.observe_fenced(node, *target, false);
             }
         }
         let input = Input::Child { child: agent.child, event };
         self.after(0, What::Tell { pid: agent.parent, input });
     }
 
+    fn observe_fenced(&mut self, node: Node, target: Node, ok: bool) {
+        if self.agents.pretends_ns.is_none() {
+            self.observe(node, Event::Fenced { target, ok });
+        }
+    }
+
     fn begin_fencing(&mut self, node: Node, key: u64, target: Node, reboot: bool) {
         let (least, most) = self.agents.switch_ns;
         let (there, back) =
             (self.rng.agents.range(least, most), self.rng.agents.range(least / 2, most / 2));
+        if let Some(time) = self.agents.pretends_ns {
+            if let Some(agent) = self.node(node).agents.get_mut(&key) {
+                agent.outcome = Some(0);
+            }
+            return self.after(time, What::AgentDone { node, key });
+        }
         let mode = self.agents.switch.get(&target).copied().unwrap_or(PowerMode::Ok);
         let known = self.nodes.contains_key(&target);
         let outcome = match mode {

@@ -41,8 +41,10 @@ pub struct Config {
     pub seed: u64,
     /// How many nodes, numbered from 1.
     pub nodes: u32,
-    /// The resources that the cluster keeps running.
-    pub resources: Vec<String>,
+    /// The resource that the cluster keeps running.
+    pub rsc: String,
+    /// What it is made of, as observations name it.
+    pub members: Vec<String>,
     /// How much of the trace is kept as text.
     pub keep: Keep,
     /// Whether every daemon's recording is replayed beside it.
@@ -54,8 +56,15 @@ pub struct Config {
 impl Config {
     /// `nodes` nodes with one resource `rsc`, nothing kept but the hash.
     pub fn new(seed: u64, nodes: u32, rsc: &str) -> Self {
-        let resources = vec![rsc.to_string()];
-        Self { seed, nodes, resources, keep: Keep::Hash, shadow: false, local_bound: LOCAL_BOUND }
+        Self {
+            seed,
+            nodes,
+            rsc: rsc.to_string(),
+            members: vec![rsc.to_string()],
+            keep: Keep::Hash,
+            shadow: false,
+            local_bound: LOCAL_BOUND,
+        }
     }
 }
 
@@ -149,7 +158,7 @@ impl World {
             cause: 0,
             queue: Queue::new(),
             stack,
-            layout: Layout { addresses, resources: config.resources },
+            layout: Layout { addresses, rsc: config.rsc, members: config.members },
             nodes,
             locals: Locals::new(config.local_bound),
             shadow: config.shadow,
@@ -253,3 +262,6 @@ impl World {
         self.trace.line(format_args!("{seconds:>5}.{nanos:09} #{id} {place} {text} <-#{cause}"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,8 @@ pub(super) struct NodeState {
 pub(super) struct Plants {
     /// Stops are answered with success and not done.
     pub(super) deaf_to_stops: bool,
+    /// The next membership without a majority is called quorate.
+    pub(super) quorate: bool,
     /// The next two deliveries are reported the other way round.
     pub(super) reorder: bool,
     /// The first of them.

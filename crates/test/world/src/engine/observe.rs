@@ -6,6 +6,7 @@ use observe::{Event, Node, Observation, Step};
 use scenario::{Plant, PowerMode};
 
 use super::World;
+use crate::Verb;
 
 impl World {
     /// Something has happened that checkers see.
@@ -29,24 +30,34 @@ impl World {
     }
 
     /// Reports an observation, or what a plant makes of it.
-    fn report(&mut self, node: Node, seen: Observation) {
-        let plants = &mut self.node(node).plants;
+    fn report(&mut self, node: Node, mut seen: Observation) {
+        let (now, quorum) = (self.now, self.majority());
+        let state = self.node(node);
+        if let Event::Quorum { ring, quorate } = &mut seen.event
+            && state.plants.quorate
+            && state
+                .last
+                .view
+                .as_ref()
+                .is_some_and(|(r, members)| r == ring && members.len() < quorum)
+        {
+            *quorate = true;
+            state.plants.quorate = false;
+        }
         let is_delivery = matches!(seen.event, Event::Deliver { .. });
-        if is_delivery && plants.reorder && plants.held.is_none() {
-            plants.held = Some(seen);
-            return;
+        match state.plants.held.take() {
+            None if is_delivery && state.plants.reorder => state.plants.held = Some(seen),
+            Some(held) if is_delivery => {
+                state.plants.reorder = false;
+                self.observations.extend([seen, Observation { at: now, ..held }]);
+            }
+            // Before anything but a delivery it is still in its place.
+            held => self.observations.extend(held.into_iter().chain([seen])),
         }
-        let held = plants.held.take();
-        if is_delivery && held.is_some() {
-            plants.reorder = false;
-        }
-        // After another delivery the held one is out of order, before anything
-        // else it is in its place.
-        let mut both = [held, Some(seen)];
-        if is_delivery {
-            both.reverse();
-        }
-        self.observations.extend(both.into_iter().flatten());
+    }
+
+    fn majority(&self) -> usize {
+        self.nodes.len() / 2 + 1
     }
 
     /// Plants a violation that a checker must catch.
@@ -55,10 +66,12 @@ impl World {
         let view = last.view.clone().ok_or_else(|| format!("{node} is in no membership"));
         match plant {
             Plant::DoubleStart | Plant::UnfencedStart => self.rogue_start(node),
-            Plant::FalseQuorum => {
-                let (ring, _) = view?;
-                self.report_false(node, Event::Quorum { ring, quorate: true });
-            }
+            Plant::FalseQuorum => match view? {
+                (ring, members) if members.len() < self.majority() => {
+                    self.report_false(node, Event::Quorum { ring, quorate: true });
+                }
+                _ => self.node(node).plants.quorate = true,
+            },
             Plant::FalseView => {
                 let (ring, mut members) = view?;
                 let other = members.iter().rev().find(|member| **member != node).copied();
@@ -85,14 +98,13 @@ impl World {
         self.observations.push(Observation { at: self.now, node, event });
     }
 
-    /// Somebody starts the resources by hand.
+    /// Somebody starts the resource by hand.
     fn rogue_start(&mut self, node: Node) {
-        for rsc in self.layout.resources.clone() {
-            for step in [Step::Begin, Step::Ok] {
-                self.observe(node, Event::Start { rsc: rsc.clone(), step });
-            }
-            self.node(node).active.insert(rsc);
+        for step in [Step::Begin, Step::Ok] {
+            self.observe_call(node, Verb::Start, step);
         }
+        let rsc = self.layout.rsc.clone();
+        self.node(node).active.insert(rsc);
     }
 }
 

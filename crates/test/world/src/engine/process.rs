@@ -124,7 +124,7 @@ impl World {
         let mut handled = 0;
         while machine.poll_timeout().is_some_and(|at| at <= now.mono) {
             handled += 1;
-            assert!(handled < MAX_DEADLINES, "{:?} arms deadlines that have passed", pid);
+            assert!(handled < MAX_DEADLINES, "{pid:?} arms deadlines that have passed");
             machine.handle_timeout(now);
             if let Some(timer) = machine.last_timer() {
                 self.counters.timer(self.stack.daemons()[pid.slot].name, timer);

@@ -22,7 +22,7 @@ pub(super) struct PacketSocket {
 impl PacketSocket {
     pub(super) fn open(interface: &str) -> io::Result<Self> {
         let index = nix::net::if_::if_nametoindex(interface)?;
-        let every = (libc::ETH_P_ALL as u16).to_be();
+        let every = u16::try_from(libc::ETH_P_ALL).map_err(io::Error::other)?.to_be();
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
         // SAFETY: plain call without pointers.
         let raw = unsafe { libc::socket(libc::AF_PACKET, kind, libc::c_int::from(every)) };
@@ -42,7 +42,7 @@ impl PacketSocket {
 
     fn set(&self, option: libc::c_int) -> io::Result<()> {
         let on: libc::c_int = 1;
-        let size = size_of::<libc::c_int>() as libc::socklen_t;
+        let size = socklen::<libc::c_int>()?;
         // SAFETY: `on` outlives the call and `size` is its size.
         let done = unsafe {
             libc::setsockopt(
@@ -59,13 +59,12 @@ impl PacketSocket {
     fn bind(&self, index: u32, protocol: u16) -> io::Result<()> {
         // SAFETY: all bytes zero is a valid sockaddr_ll.
         let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
         address.sll_protocol = protocol;
         address.sll_ifindex = i32::try_from(index).map_err(io::Error::other)?;
-        let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        let size = socklen::<libc::sockaddr_ll>()?;
         // SAFETY: `address` outlives the call and `size` is its size.
-        let done =
-            unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const address).cast(), size) };
+        let done = unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const address).cast(), size) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
@@ -86,4 +85,9 @@ impl PacketSocket {
     pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
         Ok(nix::unistd::write(self.fd.as_fd(), frame).map(drop)?)
     }
+}
+
+/// The size of a type, as socket calls take it.
+fn socklen<T>() -> io::Result<libc::socklen_t> {
+    libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)
 }
