@@ -68,7 +68,7 @@ impl Membership {
         self.config = config;
         self.totem.handle(now, totem::Input::Reconfigure { timing, nodes });
         if let Some(votes) = translate::votes(&self.config) {
-            self.services.reconfigure(now, votes);
+            self.services.reconfigure(now, &votes);
         }
         self.tell_addresses();
         Ok(())
