@@ -1,0 +1,7 @@
+//! Rings of several cores in one process, and one shared with Corosync.
+
+mod forming;
+mod hostile;
+mod messages;
+mod net;
+mod order;
