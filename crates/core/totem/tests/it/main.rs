@@ -5,3 +5,4 @@ mod hostile;
 mod messages;
 mod net;
 mod order;
+mod wire;
