@@ -199,12 +199,29 @@ mod tests {
         assert!(assembler.ordinary.is_empty());
     }
 
+    /// [TOTEM-8] Its frames are thrown away whole, as the reference does.
+    fn throws_the_unfinished_away() -> bool {
+        [[1000, 20], [300, 20]].iter().all(|lens| {
+            let mut assembler = Assembler::default();
+            let nothing = receive(&mut assembler, &frames(lens)[1..]).is_empty();
+            nothing && receive(&mut assembler, &frames(&[7])) == [7]
+        })
+    }
+
     #[test]
     fn without_its_beginning_a_message_is_thrown_away() {
-        let lens = [1000, 20];
-        let mut assembler = Assembler::default();
-        assert_eq!(receive(&mut assembler, &frames(&lens)[1..]), [0_usize; 0]);
-        assert_eq!(receive(&mut assembler, &frames(&[7])), [7], "the next is whole again");
+        assert!(throws_the_unfinished_away());
+    }
+
+    #[cfg(feature = "mutants")]
+    #[test]
+    fn planted_mistakes_in_assembly_are_found() {
+        for mutant in ["TOTEM-8/remove", "TOTEM-8/weaken"] {
+            sansio::mutant::set(Some(mutant));
+            let holds = std::panic::catch_unwind(throws_the_unfinished_away).unwrap_or(false);
+            sansio::mutant::set(None);
+            assert!(!holds, "{mutant} survives");
+        }
     }
 
     #[test]

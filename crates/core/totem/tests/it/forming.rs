@@ -222,3 +222,28 @@ fn sixteen_nodes_form_in_foul_weather() {
         net.form(&ids(1..=16));
     }
 }
+
+/// [TOTEM-3] While nothing is durable no ring id is used, and none comes twice.
+pub(crate) fn ring_ids_are_durable_first() -> Result<(), String> {
+    let mut net = Net::new(11, 1);
+    net.form(&[1]);
+    let first = net.peers[&Node(1)].totem.ring_id();
+    let disk = net.kill(Node(1));
+    net.new_disks_hang = true;
+    net.boot(Node(1), disk);
+    net.run(1_000);
+    if net.peers[&Node(1)].totem.members().is_some() {
+        return Err("a ring whose id nothing keeps".into());
+    }
+    let disk = net.kill(Node(1));
+    net.new_disks_hang = false;
+    net.boot(Node(1), disk);
+    net.form(&[1]);
+    let again = net.peers[&Node(1)].totem.ring_id();
+    if again.seq > first.seq { Ok(()) } else { Err(format!("{again} after {first}")) }
+}
+
+#[test]
+fn ring_ids_are_used_when_they_are_durable() {
+    ring_ids_are_durable_first().unwrap();
+}

@@ -3,6 +3,8 @@
 mod forming;
 mod hostile;
 mod messages;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod net;
 mod order;
 mod wire;
