@@ -201,9 +201,9 @@ mod tests {
 
     /// [TOTEM-8] Its frames are thrown away whole, as the reference does.
     fn throws_the_unfinished_away() -> bool {
-        [[1000, 20], [300, 20]].iter().all(|lens| {
+        [1, 2, 3].iter().all(|missed| {
             let mut assembler = Assembler::default();
-            let nothing = receive(&mut assembler, &frames(lens)[1..]).is_empty();
+            let nothing = receive(&mut assembler, &frames(&[1000, 20])[*missed..]).is_empty();
             nothing && receive(&mut assembler, &frames(&[7])) == [7]
         })
     }

@@ -1,5 +1,7 @@
 //! The token's way through a node: the same in recovery and in a standing ring.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use ha_types::{Node, RingId};
 use sansio::Mono;
@@ -118,17 +120,18 @@ impl Circulation {
         st: &mut Station,
         now: Mono,
         mut token: OrfToken,
-        window: &mut Window,
+        (members, window): (&BTreeSet<Node>, &mut Window),
         source: &mut impl Source,
     ) -> Visit {
         if token.seq.wrapping_sub(window.aru) >= SPAN {
             st.drop_message("a token whose sequence is out of this ring's window");
             return Visit::Refused;
         }
+        self.mend(&mut token, members, window);
         let last_aru = std::mem::replace(&mut self.last_aru, token.aru);
         let backlog = source.backlog(st);
         st.stats.token_received(now, backlog);
-        let mut allowed = self.allowance(st, &mut token, backlog);
+        let mut allowed = self.allowance(st, &token, backlog);
         let again = self.send_again(st, now, &mut token, window, allowed);
         allowed -= again;
         self.ask_again(st, &mut token, window);
@@ -147,16 +150,31 @@ impl Circulation {
         Visit::GoesOn(token)
     }
 
+    /// Takes out of the token what no member can have put there, and none would
+    /// ever take out: it would hold this ring up for good [TOTEM-2].
+    fn mend(&self, token: &mut OrfToken, members: &BTreeSet<Node>, window: &Window) {
+        if !members.contains(&Node(token.aru_addr)) {
+            token.aru_addr = 0;
+        }
+        token.retransmits.retain(|item| {
+            let may_be_missing =
+                before(window.released(), item.seq) && before_or_at(item.seq, token.seq);
+            item.ring == self.ring && may_be_missing
+        });
+        // Honest members stay within a window, and rotations without a message
+        // leave nothing to account for.
+        if self.unchanged > 2 && token.fcc > SPAN {
+            token.fcc = self.sent_last;
+        }
+    }
+
     /// How much may be sent: what the window of all members leaves, and of it a
     /// share by how much waits here and elsewhere.
-    fn allowance(&self, st: &Station, token: &mut OrfToken, backlog: u32) -> u32 {
+    fn allowance(&self, st: &Station, token: &OrfToken, backlog: u32) -> u32 {
         let window_size = st.timing.window_size;
-        if token.fcc > window_size.max(SPAN) {
-            // No sum of honest members; taken as it stands it would silence
-            // this ring for good.
-            token.fcc = 0;
-        }
-        let allowed = st.timing.max_messages.min(window_size.saturating_sub(token.fcc));
+        // Below zero (as it is written) after it was mended.
+        let in_flight = if token.fcc > u32::MAX - SPAN { 0 } else { token.fcc };
+        let allowed = st.timing.max_messages.min(window_size.saturating_sub(in_flight));
         let total = token.backlog.wrapping_add(backlog).wrapping_sub(self.backlog_last);
         if total == 0 {
             return allowed;
@@ -183,8 +201,7 @@ impl Circulation {
         st.log(Level::Notice, format!("Retransmit List: {}", list.join(" ")));
         let mut again = 0;
         token.retransmits.retain(|item| {
-            let wanted = again < allowed && item.ring == self.ring;
-            let message = if wanted { window.message(item.seq) } else { None };
+            let message = if again < allowed { window.message(item.seq) } else { None };
             if let Some(message) = message {
                 st.stats.mcast_retx += 1;
                 st.send_ring(now, message.raw.clone());

@@ -101,8 +101,8 @@ impl Operational {
             return Phase::Operational(self);
         }
         self.settle_safe(token.aru);
-        let window = &mut self.ring.window;
-        match self.circulation.visit(st, now, token, window, &mut Queues) {
+        let ring = (&self.ring.members, &mut self.ring.window);
+        match self.circulation.visit(st, now, token, ring, &mut Queues) {
             Visit::GoesOn(token) => {
                 // Passing it on before delivery keeps the ring fast.
                 self.circulation.pass(st, now, &token);

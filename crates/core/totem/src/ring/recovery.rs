@@ -155,8 +155,8 @@ impl Recovery {
         if !self.circulation.accept(st, now, &token) {
             return Phase::Recovery(self);
         }
-        let (window, queue) = (&mut self.window, &mut self.queue);
-        let mut token = match self.circulation.visit(st, now, token, window, queue) {
+        let ring = (&self.members, &mut self.window);
+        let mut token = match self.circulation.visit(st, now, token, ring, &mut self.queue) {
             Visit::GoesOn(token) => token,
             Visit::Refused => return Phase::Recovery(self),
             Visit::FailedToReceive => {

@@ -126,6 +126,44 @@ fn repeated_datagrams_of_the_standing_ring_change_nothing() {
     order::check(&net).unwrap();
 }
 
+/// [TOTEM-2] Fields that no member would ever take back out of the token: a
+/// forged count of messages in flight, a forged holder of the aru, requests
+/// that nobody can fulfil.
+#[test]
+fn forged_tokens_do_not_stall_the_ring() {
+    type Forge = fn(&mut Vec<u8>);
+    let forgeries: [Forge; 4] = [
+        |token| token[45..49].copy_from_slice(&0x7fff_0000_u32.to_le_bytes()),
+        |token| token[41..45].copy_from_slice(&0x7fff_0000_u32.to_le_bytes()),
+        |token| {
+            token[21..25].fill(0);
+            token[25..29].copy_from_slice(&77_u32.to_le_bytes());
+        },
+        |token| {
+            let ring = token[29..41].to_vec();
+            token[53..57].copy_from_slice(&30_u32.to_le_bytes());
+            token.truncate(57);
+            for seq in 0..30_u32 {
+                token.extend(&ring);
+                token.extend((100_000 + seq).to_le_bytes());
+            }
+        },
+    ];
+    for (seed, forge) in (0..).zip(forgeries) {
+        let mut net = Net::new(seed, 3);
+        net.form(&[1, 2, 3]);
+        net.forge = Some(forge);
+        for _ in 0..3_000 {
+            net.submit(Node(1), false, vec![1; 1_300].into()).unwrap();
+            net.submit(Node(3), false, vec![3; 1_300].into()).unwrap();
+            net.run(2);
+        }
+        net.until(30_000, &format!("forgery {seed}"), |net| {
+            (1..=3).all(|node| net.messages(node).len() == 6_000)
+        });
+    }
+}
+
 #[test]
 fn what_is_dropped_is_counted() {
     let mut net = Net::new(6, 1);

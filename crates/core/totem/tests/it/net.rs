@@ -52,6 +52,8 @@ pub(crate) struct Net {
     pub(crate) now: Mono,
     pub(crate) peers: BTreeMap<Node, Peer>,
     pub(crate) weather: Weather,
+    /// What is done to the next token on its way.
+    pub(crate) forge: Option<fn(&mut Vec<u8>)>,
     /// A node that gets no messages of a type (the fourth byte).
     pub(crate) deaf: Option<(Node, u8)>,
     /// Whether the disks of nodes that start never answer.
@@ -77,6 +79,7 @@ impl Net {
             now: Mono(1_000_000_000),
             peers: BTreeMap::new(),
             weather: Weather { jitter_us: 100, ..Weather::default() },
+            forge: None,
             deaf: None,
             new_disks_hang: false,
             cuts: BTreeSet::new(),
@@ -261,6 +264,14 @@ impl Net {
     }
 
     fn send(&mut self, from: Node, to: To, bytes: &Bytes) {
+        let mut bytes = bytes.clone();
+        if bytes[3] == 0
+            && let Some(forge) = self.forge.take()
+        {
+            let mut forged = bytes.to_vec();
+            forge(&mut forged);
+            bytes = forged.into();
+        }
         if let Some(tape) = &mut self.tape {
             tape.push(bytes.clone());
         }
