@@ -85,7 +85,7 @@ fn join(socket: &Socket, all: IpAddr, own: IpAddr, link: &Link) -> std::io::Resu
 /// The kernel's number of the interface that has an address.
 fn interface_of(address: IpAddr) -> std::io::Result<u32> {
     let wanted = |found: &nix::ifaddrs::InterfaceAddress| {
-        let v6 = found.address.as_ref().and_then(|a| a.as_sockaddr_in6().map(|v6| v6.ip()));
+        let v6 = found.address.as_ref().and_then(|a| Some(a.as_sockaddr_in6()?.ip()));
         v6.map(IpAddr::V6) == Some(address)
     };
     let found = nix::ifaddrs::getifaddrs()?.find(wanted);

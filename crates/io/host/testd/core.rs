@@ -156,10 +156,7 @@ impl Tester {
             "panic" => panic!("as asked"),
             "cancel" => self.out.push(Output::CancelJob(JobId(number(1)))),
             "log" => self.log_lines(number(1)),
-            "debug" => {
-                let text = text.into();
-                self.out.push(Output::Log { part: "core", level: Level::Debug, text });
-            }
+            "debug" => self.say(Level::Debug, text.into()),
             "send" => {
                 for n in 0..number(1) {
                     self.tell(format!("{n}"));
@@ -198,10 +195,14 @@ impl Tester {
         self.out.push(Output::Frame { conn, frame });
     }
 
+    fn say(&mut self, level: Level, text: String) {
+        self.out.push(Output::Log { part: "core", level, text });
+    }
+
     fn log_lines(&mut self, count: u64) {
         for n in 0..count {
             let text = format!("line {n} of tick {} {}", self.ticks, "=".repeat(100));
-            self.out.push(Output::Log { part: "core", level: Level::Info, text });
+            self.say(Level::Info, text);
         }
     }
 

@@ -96,3 +96,14 @@ fn the_folder_is_the_tier() {
         ]
     );
 }
+
+#[test]
+fn in_the_mixed_folder_a_crate_declares_any_known_tier() {
+    let mut conf = package("core", "conf");
+    conf.manifest = format!("{MIXED}/conf/Cargo.toml");
+    assert_eq!(misplaced(&conf), None);
+    conf.tier = Some("upper".into());
+    assert!(misplaced(&conf).is_some());
+    conf.tier = None;
+    assert!(misplaced(&conf).is_some());
+}

@@ -1,8 +1,6 @@
 //! The service against Debian's `corosync-cmapctl`, beside Debian's daemon.
 //!
 //! Needs root (namespaces) and Debian's package `corosync`.
-//! A test starts processes and writes files, which cores do not.
-#![allow(clippy::disallowed_methods)]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
