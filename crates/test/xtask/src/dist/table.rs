@@ -23,12 +23,15 @@ pub(crate) enum Source {
     /// on the file, so no two paths share one.
     Program { package: &'static str, binary: &'static str },
     /// A file of the repository.
-    #[allow(dead_code, reason = "no unit or configuration is ready to ship yet")]
     File(&'static str),
 }
 
 const fn folder(path: &'static str) -> Entry {
     Entry { path, mode: 0o755, owner: (0, 0), source: Source::Folder }
+}
+
+const fn file(path: &'static str, source: &'static str) -> Entry {
+    Entry { path, mode: 0o644, owner: (0, 0), source: Source::File(source) }
 }
 
 const fn program(path: &'static str, package: &'static str, binary: &'static str) -> Entry {
@@ -39,6 +42,9 @@ const fn program(path: &'static str, package: &'static str, binary: &'static str
 pub(crate) const TABLE: &[Entry] = &[
     folder("/usr"),
     folder("/usr/lib"),
+    folder("/usr/lib/systemd"),
+    folder("/usr/lib/systemd/system"),
+    file("/usr/lib/systemd/system/corosync.service", "systemd/corosync.service"),
     folder("/usr/lib/systole"),
     program("/usr/lib/systole/miniatured", "miniatured", "miniatured"),
     folder("/usr/sbin"),
