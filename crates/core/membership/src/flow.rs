@@ -117,9 +117,11 @@ impl Membership {
             ServiceOutput::Persist { name, bytes } => {
                 self.persist(Writer::Votes, name.to_owned(), bytes);
             }
-            ServiceOutput::Quorate(quorate) => {
-                let ring = self.totem.ring_id();
-                self.out.push_back(Output::Observe(Event::Quorum { ring, quorate }));
+            // Votes are counted before there is a ring; that is nobody's verdict yet.
+            ServiceOutput::Quorate(_) => {
+                if self.totem.members().is_some() {
+                    self.observe_quorum();
+                }
             }
             ServiceOutput::Step { step, .. } => self.map_step(now, step),
             ServiceOutput::Deliver { from, bytes, .. } => self.map_message(from, &bytes),
@@ -155,7 +157,13 @@ impl Membership {
         }
     }
 
+    fn observe_quorum(&mut self) {
+        let (ring, quorate) = (self.totem.ring_id(), self.services.is_quorate());
+        self.out.push_back(Output::Observe(Event::Quorum { ring, quorate }));
+    }
+
     fn synchronized(&mut self, now: Now) {
+        self.observe_quorum();
         self.totem.handle(now, totem::Input::SyncDone);
         if !std::mem::replace(&mut self.is_ready, true) {
             self.out.push_back(Output::Ready);

@@ -23,6 +23,8 @@ mod reading;
 mod record;
 mod reload;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 use std::collections::{BTreeMap, VecDeque};
