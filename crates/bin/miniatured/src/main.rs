@@ -51,6 +51,7 @@ fn ring(arguments: RingArguments) -> ExitCode {
     config.services.push(Service {
         config: qb_ipc::ServerConfig::new(common.service.clone()),
         rule: qb_ipc::corosync_rule(qb_ipc::UidGidTable::default()),
+        waits_for_ready: false,
     });
     let nodes: BTreeMap<Node, SocketAddr> =
         peers.iter().map(|(node, address)| (Node(*node), *address)).collect();

@@ -11,11 +11,13 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use sansio::edge::{Daemon, Input, Output};
+use sansio::edge::{Daemon, Input, Output, Who};
 use sansio::{Job, Mono, Now};
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -51,6 +53,12 @@ pub(crate) struct Drive<D: Daemon> {
     pub(crate) notifier: Notifier,
     pub(crate) logs: Logs,
     pub(crate) on_reload: Option<crate::OnReload>,
+    pub(crate) read_config: Option<crate::ReadConfig>,
+    /// Whom `Allow` has named.
+    pub(crate) allowed: qb_ipc::UidGidTable,
+    /// Lets clients of services in that wait for `Ready`.
+    pub(crate) open_doors: Arc<AtomicBool>,
+    pub(crate) inbox: mpsc::UnboundedSender<Input<Outcome<D>>>,
     pub(crate) progress: Progress,
 }
 
@@ -246,13 +254,37 @@ impl<D: Daemon> Drive<D> {
             Output::Persist { id, name, bytes } => self.persister.replace(id, name, bytes),
             Output::Job { id, job } => self.jobs.start(id, job),
             Output::CancelJob(id) => self.jobs.cancel(id),
-            Output::Log { level, text } => log::say(level, &text),
+            Output::Allow { who, allowed } => self.allow(who, allowed),
+            Output::ReadConfig => self.read_config(),
+            Output::ReopenLogs => self.logs.reopen(),
+            Output::Log { part, level, text } => log::say(part, level, &text),
             Output::Observe(event) => self.observe(now, event),
             Output::Ready => {
                 tracing::info!("Ready");
+                self.open_doors.store(true, Ordering::Relaxed);
                 self.notifier.tell(State::Ready);
             }
             Output::Exit { code } => self.progress.exit = self.progress.exit.or(Some(code)),
+        }
+    }
+
+    fn allow(&self, who: Who, allowed: bool) {
+        match who {
+            Who::User(uid) => self.allowed.set_uid(uid, allowed),
+            Who::Group(gid) => self.allowed.set_gid(gid, allowed),
+        }
+    }
+
+    /// On a thread: files and resolvers may hang.
+    fn read_config(&self) {
+        let (read, inbox, logs) = (self.read_config.clone(), self.inbox.clone(), self.logs.clone());
+        let work = move || {
+            let read = read.map_or_else(|| Err("nobody reads it".into()), |read| read(&logs));
+            // Nobody listens any more when the daemon ends.
+            let _ = inbox.send(Input::ConfigRead(read));
+        };
+        if let Err(error) = std::thread::Builder::new().name("config".into()).spawn(work) {
+            let _ = self.inbox.send(Input::ConfigRead(Err(error.to_string())));
         }
     }
 

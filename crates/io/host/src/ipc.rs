@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use qb_ipc::{
-    AsyncClient, ClientEvent, ConnNumbers, ConnectOptions, Error, Event, Rule, SendError, Server,
-    ServerConfig,
+    AsyncClient, ClientEvent, ConnNumbers, ConnectOptions, Error, Event, Refusal, Rule, SendError,
+    Server, ServerConfig,
 };
 use sansio::edge::{Channel, Conn, Credentials, Frame};
 
@@ -24,6 +26,21 @@ pub struct Service {
     pub config: ServerConfig,
     /// Who may connect.
     pub rule: Rule,
+    /// Whether clients are told to try again until the daemon is ready.
+    pub waits_for_ready: bool,
+}
+
+/// The services with the rules of those that wait in front of `open`.
+pub(crate) fn guarded(mut services: Vec<Service>, open: &Arc<AtomicBool>) -> Vec<Service> {
+    for service in services.iter_mut().filter(|service| service.waits_for_ready) {
+        let mut rule = std::mem::replace(&mut service.rule, qb_ipc::allow_all());
+        let open = open.clone();
+        service.rule = Box::new(move |peer| match open.load(Ordering::Relaxed) {
+            true => rule(peer),
+            false => Err(Refusal::NOT_READY),
+        });
+    }
+    services
 }
 
 /// What happened, in the words of [`sansio::edge::Input`].

@@ -36,7 +36,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use observe::Node;
 use sansio::Now;
@@ -64,6 +64,12 @@ pub struct Config {
     pub node: u32,
     /// Where its lines go.
     pub logs: Vec<SinkConfig>,
+    /// How they look.
+    pub log_form: log::Form,
+    /// Called off the loop when the core wants its configuration read.
+    pub read_config: Option<ReadConfig>,
+    /// Whom the core's `Allow` changes; the rules of services share it.
+    pub allowed: qb_ipc::UidGidTable,
     /// Called off the loop at SIGHUP, to set log levels from the configuration.
     pub on_reload: Option<OnReload>,
     /// Where observations go.
@@ -93,6 +99,10 @@ pub struct Config {
 /// What SIGHUP does to the logs.
 pub type OnReload = Arc<dyn Fn(&Logs) + Send + Sync>;
 
+/// Reads the configuration with what the machine knows of the names in it, in
+/// the form that the core takes; may set log levels by it.
+pub type ReadConfig = Arc<dyn Fn(&Logs) -> Result<Vec<u8>, String> + Send + Sync>;
+
 /// The longest message on connections of ours, unless the configuration says otherwise.
 const MESSAGE_MAX: u32 = 1 << 20;
 
@@ -109,6 +119,9 @@ impl Config {
             version: env!("CARGO_PKG_VERSION").into(),
             node: 0,
             logs: vec![stderr],
+            log_form: log::Form::default(),
+            read_config: None,
+            allowed: qb_ipc::UidGidTable::default(),
             on_reload: None,
             observations: None,
             recorder: None,
@@ -240,6 +253,7 @@ impl Process {
             host: host_name(),
             daemon: config.daemon.clone(),
             pid: std::process::id(),
+            form: config.log_form,
         });
         let logs = Logs::start(&config.logs, &origin).map_err(|e| format!("cannot log: {e}"))?;
         logs.install();
@@ -268,8 +282,14 @@ impl Process {
         let observer = observer.map(|path| observer::Observer::start(path, Node(config.node)));
         let (inbox, answers) = mpsc::unbounded_channel();
         let folder = config.state_folder.clone();
+        let open_doors = Arc::new(AtomicBool::new(false));
+        let services = ipc::guarded(std::mem::take(&mut config.services), &open_doors);
         let drive = Drive {
             core,
+            read_config: config.read_config.clone(),
+            allowed: config.allowed.clone(),
+            open_doors,
+            inbox: inbox.clone(),
             clock,
             children: Children::new(inbox.clone(), self.baseline, config.children),
             jobs: jobs::Jobs::new(inbox.clone()),
@@ -284,8 +304,7 @@ impl Process {
             sources: Sources {
                 timer: Timer::new().map_err(system)?,
                 links: net::Links::new(std::mem::take(&mut config.links)).map_err(system)?,
-                ipc: ipc::Ipc::start(std::mem::take(&mut config.services), config.connect.clone())
-                    .map_err(system)?,
+                ipc: ipc::Ipc::start(services, config.connect.clone()).map_err(system)?,
                 signals: Signals::new().map_err(system)?,
                 inbox: answers,
                 held: None,

@@ -156,7 +156,7 @@ impl Tester {
             "panic" => panic!("as asked"),
             "cancel" => self.out.push(Output::CancelJob(JobId(number(1)))),
             "log" => self.log_lines(number(1)),
-            "debug" => self.out.push(Output::Log { level: Level::Debug, text: text.into() }),
+            "debug" => self.say(Level::Debug, text.into()),
             "send" => {
                 for n in 0..number(1) {
                     self.tell(format!("{n}"));
@@ -195,10 +195,14 @@ impl Tester {
         self.out.push(Output::Frame { conn, frame });
     }
 
+    fn say(&mut self, level: Level, text: String) {
+        self.out.push(Output::Log { part: "core", level, text });
+    }
+
     fn log_lines(&mut self, count: u64) {
         for n in 0..count {
             let text = format!("line {n} of tick {} {}", self.ticks, "=".repeat(100));
-            self.out.push(Output::Log { level: Level::Info, text });
+            self.say(Level::Info, text);
         }
     }
 
@@ -257,6 +261,7 @@ impl Core for Tester {
                 let due = self.next_tick.is_some_and(|at| at <= now.mono);
                 self.tell(format!("paused {ms} {}", if due { "early" } else { "ticked" }));
             }
+            Input::ConfigRead(read) => self.tell(format!("config {read:?}")),
             Input::Reload => self.tell("reload".into()),
             Input::Stop => {
                 self.tell("stop".into());

@@ -68,6 +68,7 @@ fn apply(config: &mut Config, setup: &mut Setup, key: &str, value: &str) {
         "service" => config.services.push(host::Service {
             config: qb_ipc::ServerConfig::new(value),
             rule: qb_ipc::allow_all(),
+            waits_for_ready: false,
         }),
         "umask" => {
             let mask = nix::sys::stat::Mode::from_bits_truncate(number());

@@ -57,6 +57,14 @@ pub fn record<R>(input: &Input<R>, outcome: impl FnOnce(&R) -> Vec<u8>) -> Recor
             w.u64(id.0).i32(*errno);
             "persist-failed"
         }
+        Input::ConfigRead(Ok(bytes)) => {
+            w.blob(bytes);
+            "config-read"
+        }
+        Input::ConfigRead(Err(why)) => {
+            w.text(why);
+            "config-not-read"
+        }
         Input::JobDone { id, outcome: result } => {
             w.u64(id.0).blob(&outcome(result));
             "job-done"
@@ -136,6 +144,8 @@ pub fn restore<R>(
         },
         "job-failed" => Input::JobFailed { id: JobId(r.u64("a job")?), why: read_text(&mut r)? },
         "paused" => Input::Paused { ms: r.u64("milliseconds")? },
+        "config-read" => Input::ConfigRead(Ok(r.blob(MAX_FIELD, "a configuration")?.to_vec())),
+        "config-not-read" => Input::ConfigRead(Err(read_text(&mut r)?)),
         "reload" => Input::Reload,
         "stop" => Input::Stop,
         other => return Err(RecordError::UnknownKind(other.to_string())),
@@ -229,6 +239,8 @@ mod tests {
             Input::JobDone { id: JobId(6), outcome: 77 },
             Input::JobFailed { id: JobId(6), why: "panicked".into() },
             Input::Paused { ms: 900 },
+            Input::ConfigRead(Ok(vec![1, 2, 3])),
+            Input::ConfigRead(Err("no such file".into())),
             Input::Reload,
             Input::Stop,
         ]

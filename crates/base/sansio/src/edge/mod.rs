@@ -152,6 +152,9 @@ pub enum Input<R> {
         /// For how many milliseconds.
         ms: u64,
     },
+    /// What `ReadConfig` has asked for, in the daemon's own form, or why there
+    /// is none.
+    ConfigRead(Result<Vec<u8>, String>),
     /// SIGHUP: read the configuration again, reopen the logs.
     Reload,
     /// SIGTERM or SIGINT: end in good order.
@@ -218,6 +221,15 @@ pub enum Level {
     Trace,
 }
 
+/// A user or a group of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// A user by number.
+    User(u32),
+    /// A primary group by number.
+    Group(u32),
+}
+
 /// What a daemon wants done; `J` is the type of its jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<J> {
@@ -282,8 +294,23 @@ pub enum Output<J> {
     },
     /// The job's result is no longer wanted.
     CancelJob(JobId),
+    /// Let clients of this user or group in from now on, or no longer; those
+    /// that are connected stay.
+    Allow {
+        /// The user or group.
+        who: Who,
+        /// Whether they may connect.
+        allowed: bool,
+    },
+    /// Read the configuration and what the machine knows of the names in it,
+    /// off the loop; answered by `ConfigRead`.
+    ReadConfig,
+    /// Open the log files anew before the next line.
+    ReopenLogs,
     /// Say something to the administrator.
     Log {
+        /// The part of the daemon that speaks, as the log names it.
+        part: &'static str,
         /// How important it is.
         level: Level,
         /// What happened, to whom, why, and what to do next.

@@ -129,7 +129,7 @@ impl Keeper {
     }
 
     fn log(&mut self, level: Level, text: String) {
-        self.out.push(Output::Log { level, text });
+        self.out.push(Output::Log { part: "keeper", level, text });
     }
 
     fn connect(&mut self) {
@@ -442,6 +442,7 @@ impl Core for Keeper {
             | Input::Persisted(_)
             | Input::PersistFailed { .. }
             | Input::Paused { .. }
+            | Input::ConfigRead(_)
             | Input::Reload => {}
         }
     }

@@ -171,7 +171,7 @@ impl Ring {
     }
 
     fn log(&mut self, level: Level, text: String) {
-        self.out.push(Output::Log { level, text });
+        self.out.push(Output::Log { part: "ring", level, text });
     }
 
     fn datagram(&mut self, now: Mono, from: SocketAddr, bytes: &[u8]) {
@@ -291,6 +291,7 @@ impl Core for Ring {
             | Input::Child { .. }
             | Input::JobDone { .. }
             | Input::JobFailed { .. }
+            | Input::ConfigRead(_)
             | Input::Reload => {}
         }
     }

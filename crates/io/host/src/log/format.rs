@@ -7,12 +7,35 @@ use sansio::edge::Level;
 
 use crate::clock::{self, Civil};
 
+/// How lines look in files, on standard error and in syslog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Pacemaker's: `Nov 21 09:00:00.123 host daemon [pid] (part) level: text`.
+    #[default]
+    Detail,
+    /// Corosync's: `Nov 21 09:00:00 [pid] host daemon level [PART  ] text`.
+    Corosync(Timestamp),
+}
+
+/// What Corosync's form begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamp {
+    /// Nothing.
+    None,
+    /// The time to the second.
+    Seconds,
+    /// The time to the millisecond.
+    #[default]
+    Milliseconds,
+}
+
 /// Who speaks: the same for all lines of a process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
     pub(crate) host: String,
     pub(crate) daemon: String,
     pub(crate) pid: u32,
+    pub(crate) form: Form,
 }
 
 /// One thing said, on its way to the sinks.
@@ -57,12 +80,35 @@ impl Line {
 
     /// `Nov 21 09:00:00.123 host daemon [pid] (target) level: text`
     pub(crate) fn detail(&self, origin: &Origin) -> String {
+        if let Form::Corosync(timestamp) = origin.form {
+            return self.corosync(origin, timestamp);
+        }
         let Civil { month, day, hour, minute, second, millisecond } = self.at;
-        let Origin { host, daemon, pid } = origin;
+        let Origin { host, daemon, pid, .. } = origin;
         let (target, level, text) = (&self.target, level_name(self.level), &self.text);
         format!(
             "{month} {day:02} {hour:02}:{minute:02}:{second:02}.{millisecond:03} {host} {daemon} [{pid}] ({target}) {level}: {text}\n"
         )
+    }
+
+    fn corosync(&self, origin: &Origin, timestamp: Timestamp) -> String {
+        let Civil { month, day, hour, minute, second, millisecond } = self.at;
+        let time = match timestamp {
+            Timestamp::None => String::new(),
+            Timestamp::Seconds => format!("{month} {day:02} {hour:02}:{minute:02}:{second:02} "),
+            Timestamp::Milliseconds => {
+                format!("{month} {day:02} {hour:02}:{minute:02}:{second:02}.{millisecond:03} ")
+            }
+        };
+        let Origin { host, daemon, pid, .. } = origin;
+        let (level, part, text) = (level_name(self.level), self.part(), &self.text);
+        format!("{time}[{pid}] {host} {daemon} {level:<7} [{part:<6}] {text}\n")
+    }
+
+    /// Corosync's parts have capital letters; the driver's modules are its main part.
+    fn part(&self) -> &str {
+        let is_named = self.target.chars().all(|c| c.is_ascii_uppercase());
+        if is_named { &self.target } else { "MAIN" }
     }
 
     /// `<PRI>Nov 21 09:00:00 daemon[pid]: level: text`, as RFC 3164 senders on
@@ -72,6 +118,12 @@ impl Line {
         let priority = u32::from(facility) * 8 + severity(self.level);
         let (daemon, pid, level, text) =
             (&origin.daemon, origin.pid, level_name(self.level), &self.text);
+        if let Form::Corosync(_) = origin.form {
+            let part = self.part();
+            return format!(
+                "<{priority}>{month} {day:>2} {hour:02}:{minute:02}:{second:02} {daemon}[{pid}]:   [{part:<6}] {text}"
+            );
+        }
         format!(
             "<{priority}>{month} {day:>2} {hour:02}:{minute:02}:{second:02} {daemon}[{pid}]: {level}: {text}"
         )
@@ -137,7 +189,7 @@ mod tests {
     }
 
     fn origin() -> Origin {
-        Origin { host: "alpha".into(), daemon: "corosync".into(), pid: 42 }
+        Origin { host: "alpha".into(), daemon: "corosync".into(), pid: 42, form: Form::Detail }
     }
 
     #[test]
@@ -152,6 +204,27 @@ mod tests {
         );
         let journal = line("A ring").journal(&origin());
         assert!(journal.starts_with("PRIORITY=5\n") && journal.ends_with("MESSAGE=A ring\n"));
+    }
+
+    #[test]
+    fn corosync_s_form_names_the_part() {
+        let form = Form::Corosync(Timestamp::Milliseconds);
+        let origin = Origin { form, ..origin() };
+        assert_eq!(
+            line("A ring").detail(&origin),
+            "Nov 21 10:00:00.123 [42] alpha corosync notice  [MAIN  ] A ring\n"
+        );
+        let wall = Wall(1_795_251_600_123_000_000);
+        let of_ring = Line::at(wall, 3600, Level::Info, "TOTEM", "A ring");
+        let seconds = Origin { form: Form::Corosync(Timestamp::Seconds), ..origin };
+        assert_eq!(
+            of_ring.detail(&seconds),
+            "Nov 21 10:00:00 [42] alpha corosync info    [TOTEM ] A ring\n"
+        );
+        assert_eq!(
+            of_ring.syslog(&seconds, 3),
+            "<30>Nov 21 10:00:00 corosync[42]:   [TOTEM ] A ring"
+        );
     }
 
     #[test]

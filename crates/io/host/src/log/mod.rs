@@ -23,6 +23,7 @@ use sansio::edge::Level;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+pub use format::{Form, Timestamp};
 pub(crate) use format::{Line, Origin};
 pub(crate) use sinks::{Observations, Sink};
 
@@ -108,6 +109,11 @@ impl Logs {
         true
     }
 
+    /// Says something in the name of a part of the daemon, from outside its core.
+    pub fn say(&self, part: &str, level: Level, text: &str) {
+        say(part, level, text);
+    }
+
     /// Lets every sink open its file or socket again before its next line.
     pub fn reopen(&self) {
         self.sinks.iter().for_each(Sink::reopen);
@@ -135,15 +141,15 @@ fn rank(level: Option<Level>) -> u8 {
     level.map_or(0, |level| level as u8 + 1)
 }
 
-/// Says something at one of the six levels.
-pub(crate) fn say(level: Level, text: &str) {
+/// Says something at one of the six levels, in the name of a part of the core.
+pub(crate) fn say(part: &str, level: Level, text: &str) {
     match level {
-        Level::Error => tracing::error!(target: "core", "{text}"),
-        Level::Warning => tracing::warn!(target: "core", "{text}"),
-        Level::Notice => tracing::info!(target: "core", severity = NOTICE, "{text}"),
-        Level::Info => tracing::info!(target: "core", "{text}"),
-        Level::Debug => tracing::debug!(target: "core", "{text}"),
-        Level::Trace => tracing::trace!(target: "core", "{text}"),
+        Level::Error => tracing::error!(part, "{text}"),
+        Level::Warning => tracing::warn!(part, "{text}"),
+        Level::Notice => tracing::info!(part, severity = NOTICE, "{text}"),
+        Level::Info => tracing::info!(part, "{text}"),
+        Level::Debug => tracing::debug!(part, "{text}"),
+        Level::Trace => tracing::trace!(part, "{text}"),
     }
 }
 
@@ -172,7 +178,8 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
         let mut line = None;
         for sink in self.logs.sinks.iter().filter(wanted) {
             let line = line.get_or_insert_with(|| {
-                Arc::new(Line::now(level, event.metadata().target(), &text.message))
+                let part = text.part.as_deref().unwrap_or(event.metadata().target());
+                Arc::new(Line::now(level, part, &text.message))
             });
             sink.offer(line.clone());
         }
@@ -194,6 +201,7 @@ fn least(level: tracing::Level) -> u8 {
 #[derive(Default)]
 struct Text {
     message: String,
+    part: Option<String>,
     notice: bool,
 }
 
@@ -214,6 +222,14 @@ impl Visit for Text {
     fn record_u64(&mut self, field: &Field, value: u64) {
         if field.name() == "severity" {
             self.notice = value == NOTICE;
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "part" {
+            self.part = Some(value.to_string());
         } else {
             self.record_debug(field, &value);
         }

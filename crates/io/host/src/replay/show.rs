@@ -80,6 +80,8 @@ fn body(kind: &str, bytes: &[u8]) -> String {
         Input::JobDone { id, outcome } => format!("{}: {}", id.0, preview(&outcome)),
         Input::JobFailed { id, why } => format!("{}: {why}", id.0),
         Input::Paused { ms } => format!("{ms} ms"),
+        Input::ConfigRead(Ok(bytes)) => preview(&bytes),
+        Input::ConfigRead(Err(why)) => why,
         Input::Reload | Input::Stop => String::new(),
     }
 }

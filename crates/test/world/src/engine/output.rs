@@ -35,7 +35,15 @@ impl World {
             }
             Output::Job { id, job } => self.start_job(pid, id, job),
             Output::CancelJob(id) => self.cancel_job(pid, id),
-            Output::Log { level, text } => self.log(pid, level, &text),
+            Output::Log { level, text, .. } => self.log(pid, level, &text),
+            Output::ReadConfig => {
+                // Nothing in the simulator changes a configuration.
+                let input = Input::ConfigRead(Err("there are no files here".into()));
+                let delay = self.local_delay(pid.node);
+                self.after(delay, What::Tell { pid, input });
+            }
+            // Every client here is root, and no log has a file.
+            Output::Allow { .. } | Output::ReopenLogs => {}
             Output::Observe(event) => self.observe(pid.node, event),
             Output::Ready => {
                 if let Some(slot) = self.slot(pid) {

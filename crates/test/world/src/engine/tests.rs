@@ -84,7 +84,8 @@ impl Machine for Doll {
     fn handle_timeout(&mut self, now: Now) {
         self.note("timeout");
         assert!(self.deadline.take().is_some_and(|at| at <= now.mono));
-        self.say(Output::Log { level: sansio::edge::Level::Info, text: "timeout".into() });
+        let level = sansio::edge::Level::Info;
+        self.say(Output::Log { part: "core", level, text: "timeout".into() });
     }
 
     fn poll_output(&mut self) -> Option<Output<&'static str>> {

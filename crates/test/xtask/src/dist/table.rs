@@ -23,12 +23,15 @@ pub(crate) enum Source {
     /// on the file, so no two paths share one.
     Program { package: &'static str, binary: &'static str },
     /// A file of the repository.
-    #[allow(dead_code, reason = "no unit or configuration is ready to ship yet")]
     File(&'static str),
 }
 
 const fn folder(path: &'static str) -> Entry {
     Entry { path, mode: 0o755, owner: (0, 0), source: Source::Folder }
+}
+
+const fn file(path: &'static str, source: &'static str) -> Entry {
+    Entry { path, mode: 0o644, owner: (0, 0), source: Source::File(source) }
 }
 
 const fn program(path: &'static str, package: &'static str, binary: &'static str) -> Entry {
@@ -41,9 +44,13 @@ pub(crate) const TABLE: &[Entry] = &[
     folder("/usr/bin"),
     program("/usr/bin/corosync-blackbox", "corosync-tools", "corosync-blackbox"),
     folder("/usr/lib"),
+    folder("/usr/lib/systemd"),
+    folder("/usr/lib/systemd/system"),
+    file("/usr/lib/systemd/system/corosync.service", "systemd/corosync.service"),
     folder("/usr/lib/systole"),
     program("/usr/lib/systole/miniatured", "miniatured", "miniatured"),
     folder("/usr/sbin"),
+    program("/usr/sbin/corosync", "corosync", "corosync"),
     program("/usr/sbin/corosync-cfgtool", "corosync-tools", "corosync-cfgtool"),
     program("/usr/sbin/corosync-cmapctl", "corosync-tools", "corosync-cmapctl"),
     program("/usr/sbin/corosync-cpgtool", "corosync-tools", "corosync-cpgtool"),

@@ -17,8 +17,8 @@ const HEADING: &str = "Allowed edges";
 /// The tiers that ship, lowest first; `test` stands beside them.
 const ORDER: &[&str] = &["base", "core", "io", "bin"];
 
-/// The folder whose crates are of several tiers.
-const COMPATIBLE: &str = "corosync-compat";
+/// The folder whose crates are of whatever tier they declare.
+const MIXED: &str = "corosync-compat";
 
 /// An edge that ARCHITECTURE.md allows.
 struct Edge {
@@ -49,9 +49,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
 fn misplaced(package: &Package) -> Option<Finding> {
     let folder = package.manifest.rsplit('/').nth(2).unwrap_or_default();
     let tier = package.tier.as_deref().unwrap_or("none");
-    // What replaces a part of Corosync lies together, whatever its tier.
-    let fits = folder == tier || folder == COMPATIBLE;
-    if fits && (tier == "test" || ORDER.contains(&tier)) {
+    let is_known = tier == "test" || ORDER.contains(&tier);
+    if is_known && (folder == tier || folder == MIXED) {
         return None;
     }
     Some(Finding::new(

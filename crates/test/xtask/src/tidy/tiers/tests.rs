@@ -98,15 +98,12 @@ fn the_folder_is_the_tier() {
 }
 
 #[test]
-fn crates_that_replace_corosync_lie_together() {
-    let mut tree = with_edge("ring", ours("wire"), NO_EDGES);
-    tree.packages[1].manifest = "corosync-compat/ring/Cargo.toml".to_owned();
-    tree.packages[2].manifest = "corosync-compat/votes/Cargo.toml".to_owned();
-    tree.packages[2].tier = None;
-    assert_eq!(
-        said(&check(&tree)),
-        [
-            "corosync-compat/votes/Cargo.toml: declares the tier \"none\" and lies in the folder \"corosync-compat\""
-        ]
-    );
+fn in_the_mixed_folder_a_crate_declares_any_known_tier() {
+    let mut conf = package("core", "conf");
+    conf.manifest = format!("{MIXED}/conf/Cargo.toml");
+    assert_eq!(misplaced(&conf), None);
+    conf.tier = Some("upper".into());
+    assert!(misplaced(&conf).is_some());
+    conf.tier = None;
+    assert!(misplaced(&conf).is_some());
 }
