@@ -190,6 +190,18 @@ fn version(version: &str) -> String {
     }
 }
 
+/// A folder that is not there at the start is a mistake in the configuration:
+/// better said once than with every write.
+fn check_state_folder(config: &Config) -> Result<(), String> {
+    let Some(folder) = &config.state_folder else { return Ok(()) };
+    let remedy = "make it, or name another";
+    match std::fs::metadata(folder) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => Err(format!("the state directory {} is none: {remedy}", folder.display())),
+        Err(why) => Err(format!("the state directory {}: {why}: {remedy}", folder.display())),
+    }
+}
+
 /// Up to the first dot, as loggers show it.
 fn host_name() -> String {
     let name = nix::unistd::gethostname().unwrap_or_default();
@@ -249,6 +261,7 @@ impl Process {
         if let Some(privileges) = &config.privileges {
             privileges.apply().map_err(|refusal| refusal.to_string())?;
         }
+        check_state_folder(config)?;
         let origin = Arc::new(Origin {
             host: host_name(),
             daemon: config.daemon.clone(),

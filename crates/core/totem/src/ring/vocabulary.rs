@@ -103,7 +103,7 @@ impl Config {
 pub enum Input {
     /// A datagram came in; its clear bytes.
     Datagram(Bytes),
-    /// The services want a message sent; [`Totem::submit`] also says how it went.
+    /// The services want a message sent; [`crate::Totem::submit`] also says how it went.
     Submit {
         /// Whom it is for.
         group: Group,

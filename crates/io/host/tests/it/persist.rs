@@ -43,8 +43,10 @@ fn no_folder_no_promise() {
     let daemon = Daemon::start(&[]);
     assert_eq!(daemon.ask("persist 1 sequence 5"), "unpersisted 1 20");
     let scratch = Scratch::new();
-    let daemon = Daemon::start(&[&format!("state={}", scratch.at("missing"))]);
+    fs::create_dir(scratch.at("state")).expect("it is there at the start");
+    let daemon = Daemon::start(&[&format!("state={}", scratch.at("state"))]);
+    fs::remove_dir(scratch.at("state")).expect("and then it is not");
     assert_eq!(daemon.ask("persist 1 sequence 5"), "unpersisted 1 2");
-    fs::create_dir(scratch.at("missing")).expect("the folder comes late");
+    fs::create_dir(scratch.at("state")).expect("it comes back");
     assert_eq!(daemon.ask("persist 2 sequence 5"), "persisted 2");
 }

@@ -20,6 +20,19 @@ fn sigterm_and_sigint_are_a_stop() {
 }
 
 #[test]
+fn a_state_directory_that_is_not_there_is_refused_at_the_start() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.path().join("file"), "x").expect("a file");
+    for (folder, why) in [("nowhere", "No such file"), ("file", "is none")] {
+        let argument = format!("state={}", scratch.at(folder));
+        let refused = command(&[&argument]).stderr(Stdio::piped()).output().expect("it starts");
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{text}");
+        assert!(text.contains(&scratch.at(folder)) && text.contains(why), "{text}");
+    }
+}
+
+#[test]
 fn one_instance_by_pid_file_and_a_crash_leaves_no_obstacle() {
     let scratch = Scratch::new();
     let argument = format!("pidfile={}", scratch.at("d.pid"));
