@@ -6,6 +6,7 @@ mod cleanup;
 mod faults;
 mod full;
 mod mix;
+mod ours;
 mod power;
 mod scenarios;
 mod support;
