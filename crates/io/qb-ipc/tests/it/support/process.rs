@@ -70,6 +70,10 @@ pub(crate) struct Forked {
 /// returns is written there, too; a panic becomes `panic: ..`.
 pub(crate) fn run_as(user: User, work: impl FnOnce(&mut std::io::PipeWriter) -> String) -> Forked {
     need_root();
+    // Nobody may wait for the compiler while a child holds what it inherited.
+    for program in ["client", "server"] {
+        super::programs::compiled(program);
+    }
     let (reader, mut writer) = std::io::pipe().unwrap();
     // SAFETY: the child uses only memory and descriptors that it inherits, takes
     // no lock of another thread but the allocator's, which glibc makes safe, and

@@ -112,13 +112,30 @@ impl Drop for Program {
     }
 }
 
+/// A lock that ends when this goes, also where a process that was forked in
+/// between has inherited the descriptor: closing alone would not end it then.
+struct Locked(File);
+
+impl Locked {
+    fn new(path: &Path) -> Self {
+        let file = File::create(path).unwrap();
+        file.lock().unwrap();
+        Self(file)
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// The path of a compiled program; compiles it if it is older than its source.
 pub(crate) fn compiled(name: &str) -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = folder.join(format!("qb-ipc-c-{name}"));
-    let lock = File::create(folder.join(format!("qb-ipc-c-{name}.lock"))).unwrap();
-    lock.lock().unwrap();
+    let _lock = Locked::new(&folder.join(format!("qb-ipc-c-{name}.lock")));
     let source = sources.join(format!("{name}.c"));
     let newest =
         [&source, &sources.join("common.h")].map(|p| fs::metadata(p).unwrap().modified().unwrap());
